@@ -1,0 +1,37 @@
+"""Anomaly-guided self-supervised pretraining for MMDetection.
+
+Importing the package registers its types in MMEngine's root registries, so that configs of MMDetection and
+MMPretrain find them by their bare names.
+"""
+from importlib import import_module
+
+from agssp_mm._dependencies import check_dependencies
+from agssp_mm.version import __version__
+
+__all__ = ['__version__']
+
+# Modules that register types, one per line. None of them may pull mmdet, mmpretrain, timm or open_clip.
+REGISTERING_MODULES = (
+    'checkpoints.efficientnet_lite',
+    'datasets.pseudo_box_dataset',
+    'datasets.transforms.anomaly_map_generator',
+    'engine.channels_last',
+    'engine.detector_export',
+    'engine.distillation_pretrainer',
+    'engine.freeze',
+    'engine.load_report',
+    'engine.map_agreement',
+    'engine.norm_eval',
+    'engine.source_classes',
+    'maps.component_tree_boxes',
+    'maps.paper_boxes',
+    'models.backbone_pretrainer',
+    'models.losses',
+    'teachers.kead',
+    'teachers.texture',
+    'teachers.tiling',
+)
+
+check_dependencies()
+for _module in REGISTERING_MODULES:
+    import_module(f'{__name__}.{_module}')

@@ -1,0 +1,48 @@
+"""``agssp generate_maps``: a folder or list of images in, a map store out."""
+import argparse
+
+from mmengine.dist import get_rank
+
+from ..images import list_images
+from ..maps.generate import generate_maps
+from .options import add_image_arguments, add_teacher_arguments, build_teacher, parse_sources
+
+SUMMARY = 'make the anomaly maps of a folder or list of images'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_image_arguments(parser)
+    parser.add_argument('store', help='folder of the map store; a started one is continued')
+    add_teacher_arguments(parser)
+    parser.add_argument('--batch-size', type=int, default=8, help='images per call of the teacher (default 8)')
+    parser.add_argument('--seed', type=int, default=0, help='picks the calibration sample (default 0)')
+    parser.add_argument('--launcher', choices=('none', 'pytorch'), default='none',
+                        help='"pytorch" under torchrun: every rank makes its share')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate the maps and print what was skipped."""
+    images = list_images(args.images, args.root, parse_sources(args.sources))
+    teacher = build_teacher(args)
+    if args.launcher == 'pytorch':
+        _join_group()
+    value_range = tuple(args.value_range) if args.value_range else None
+    summary = generate_maps(images, teacher, args.store, batch_size=args.batch_size, seed=args.seed,
+                            value_range=value_range)
+    if get_rank() == 0:
+        if images.num_ignored:
+            print(f'{images.num_ignored} files in {images.root} are no images by their suffix and were passed over')
+        print(summary)
+        print(f'map store: {args.store}')
+    return 0
+
+
+def _join_group() -> None:
+    import torch
+    import torch.distributed as dist
+    if not dist.is_initialized():
+        # Ranks exchange a few lists only, so gloo does on every machine.
+        dist.init_process_group('gloo')
+    if torch.cuda.is_available():
+        torch.cuda.set_device(dist.get_rank() % torch.cuda.device_count())

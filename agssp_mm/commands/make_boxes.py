@@ -1,0 +1,90 @@
+"""``agssp make-boxes``: a map store in, pseudo boxes as COCO JSON out."""
+import argparse
+from collections.abc import Mapping
+
+from mmengine.config import DictAction
+from mmengine.registry import TASK_UTILS
+
+from ..maps.box_cache import load_or_make_boxes
+from ..maps.box_quality import IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxes, read_true_boxes
+from ..maps.boxes import BoxRule
+from ..maps.coco import boxes_to_coco, write_coco
+from ..maps.store import MapStore
+from .options import kebab
+
+SUMMARY = 'make pseudo boxes from a map store, as COCO JSON, and judge them where true boxes are at hand'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('store', help='folder of the map store')
+    parser.add_argument('out', help='COCO JSON to write')
+    parser.add_argument('--rule', default='component-tree',
+                        help=f'box rule: {" or ".join(rule_names())} (default component-tree)')
+    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings of the rule')
+    parser.add_argument('--annotations', metavar='COCO',
+                        help='true boxes: print recall and precision of every rule; nothing else is done with them')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the boxes; print how many there are, and with annotations how good."""
+    rule = build_rule(args.rule, args.rule_options)
+    truth = read_true_boxes(args.annotations) if args.annotations else None
+    store = MapStore.open(args.store)
+    boxes = load_or_make_boxes(store, rule)
+    write_coco(args.out, boxes_to_coco(boxes, store.index, rule))
+    counts = [len(found.boxes) for found in boxes.values()]
+    print(f'{sum(counts)} pseudo boxes in {len(counts)} images, {counts.count(0)} images without: {args.out}')
+    if truth is not None:
+        print(compare_rules(store, args.rule, rule, truth))
+    return 0
+
+
+def rule_names() -> dict[str, str]:
+    """Command-line name -> registered class name, for every registered box rule."""
+    classes = {name: cls for name, cls in TASK_UTILS.module_dict.items()
+               if isinstance(cls, type) and issubclass(cls, BoxRule)}
+    return {kebab(name.removesuffix('BoxRule')): name for name in sorted(classes)}
+
+
+def build_rule(name: str, options: Mapping) -> BoxRule:
+    """Build the rule that the command line asks for.
+
+    Raises:
+        ValueError: If there is no such rule, or it refuses its settings.
+    """
+    names = rule_names()
+    if name not in names:
+        raise ValueError(f'unknown box rule {name!r}; there are: {", ".join(names)}')
+    try:
+        return TASK_UTILS.build(dict(type=names[name], **options))
+    except TypeError as error:
+        raise ValueError(f'box rule {name!r} refuses the settings {dict(options)}: {error}') from error
+
+
+def compare_rules(store: MapStore, chosen: str, rule: BoxRule, truth: Mapping[str, TrueBoxes]) -> str:
+    """Judge the chosen rule and all others, these with their default settings, side by side."""
+    rules = {name: rule if name == chosen else build_rule(name, {}) for name in rule_names()}
+    judged = {name: judge_boxes(load_or_make_boxes(store, each), truth) for name, each in rules.items()}
+    some = judged[chosen]
+    lines = [(f'{measure} at IoU {threshold}', *(getattr(quality, measure)[threshold] for quality in judged.values()))
+             for threshold in IOU_THRESHOLDS for measure in ('recall', 'precision')]
+    lines += [('boxes per image', *(quality.boxes_per_image for quality in judged.values())),
+              ('share of images without a box', *(quality.empty_share for quality in judged.values()))]
+    lines += [line for category in some.category_recall for line in _category_lines(category, judged)]
+    head = f'{some.num_images} of {len(store.index)} images have annotations'
+    return '\n'.join([head, *_table(['', *judged], lines)])
+
+
+def _category_lines(category: str, judged: Mapping[str, BoxQuality]) -> list[tuple]:
+    return [(f'recall at IoU {threshold}, {category}',
+             *(quality.category_recall[category][threshold] for quality in judged.values()))
+            for threshold in IOU_THRESHOLDS]
+
+
+def _table(names: list[str], lines: list[tuple]) -> list[str]:
+    cells = [names, *([label, *(f'{value:.3f}' for value in values)] for label, *values in lines)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
+    return ['  '.join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+            for row in cells]

@@ -1,0 +1,75 @@
+"""Arguments that several commands share."""
+import argparse
+import re
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import TASK_UTILS
+
+from ..teachers.base import Teacher
+
+SUMMARY = None  # not a command
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which images are meant."""
+    parser.add_argument('images', help='folder, text file of names, or COCO JSON (only the file names are read)')
+    parser.add_argument('--root', help='folder that listed names are relative to (default: the folder itself, or '
+                                       'the folder that holds the list)')
+    parser.add_argument('--sources', nargs='+', metavar='NAME=WHERE',
+                        help='declared parts of the set, each a sub-folder or a file of names')
+    parser.add_argument('--value-range', nargs=2, type=float, metavar=('LOW', 'HIGH'),
+                        help='grey values of deep images that become 0 and 255 (default: the full range of the type)')
+
+
+def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which teacher is meant."""
+    parser.add_argument('--teacher', default='texture', help='name of the teacher (default texture)')
+    parser.add_argument('--teacher-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings of the teacher')
+    parser.add_argument('--device', default=None, help='"cpu", "cuda", ... (default: cuda where there is one)')
+
+
+def parse_sources(pairs: list[str] | None) -> dict[str, str] | None:
+    """``['a=folder', 'b=list.txt']`` -> ``{'a': 'folder', 'b': 'list.txt'}``.
+
+    Raises:
+        ValueError: If a pair has no ``=``.
+    """
+    if not pairs:
+        return None
+    wrong = [pair for pair in pairs if '=' not in pair]
+    if wrong:
+        raise ValueError(f'--sources takes NAME=WHERE pairs, got {wrong}')
+    return dict(pair.split('=', 1) for pair in pairs)
+
+
+def teacher_names() -> dict[str, str]:
+    """Command-line name -> registered class name, for every registered teacher."""
+    classes = {name: cls for name, cls in TASK_UTILS.module_dict.items()
+               if isinstance(cls, type) and issubclass(cls, Teacher)}
+    return {kebab(name.removesuffix('Teacher')): name for name in sorted(classes)}
+
+
+def build_teacher(args: argparse.Namespace) -> Teacher:
+    """Build the teacher that the command line asks for, on its device.
+
+    Raises:
+        ValueError: If there is no such teacher, or it refuses its settings.
+    """
+    import torch
+    names = teacher_names()
+    if args.teacher not in names:
+        raise ValueError(f'unknown teacher {args.teacher!r}; there are: {", ".join(names)}')
+    settings = Config()
+    settings.merge_from_dict(args.teacher_options)  # a.b=c is the entry b of the setting a
+    try:
+        teacher = TASK_UTILS.build(dict(type=names[args.teacher], **settings.to_dict()))
+    except TypeError as error:
+        raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: {error}') from error
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    return teacher.to(device)
+
+
+def kebab(name: str) -> str:
+    """``VvAttention`` -> ``vv-attention``: how a class is called on the command line."""
+    return re.sub(r'(?<=[a-z0-9])(?=[A-Z][a-z])', '-', name).lower()

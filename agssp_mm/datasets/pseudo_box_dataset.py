@@ -1,0 +1,132 @@
+"""A detection data set made of images and their anomaly maps alone."""
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, TASK_UTILS
+
+from ..images import ImageList, list_images
+from ..maps.box_cache import load_or_make_boxes
+from ..maps.boxes import PseudoBoxes
+from ..maps.records import MapRecord
+from ..maps.store import MapStore
+
+
+@DATASETS.register_module()
+class PseudoBoxDataset(BaseDataset):
+    """Unlabelled images with the pseudo boxes of their anomaly maps; no annotation file.
+
+    Serves AGBP (``rule=None``: images and ``gt_label``) and AGDP (with a rule: MMDetection's ``instances`` of the one
+    class ``anomaly``). The order of the images follows their content, so names play no part in training.
+
+    Args:
+        images: Folder, text file of names or COCO JSON (only file names are read), relative to ``data_root``.
+        store: Folder of the map store; it must cover the images.
+        rule: Config of the box rule, e.g. ``dict(type='PaperBoxRule')``; ``None`` makes no boxes.
+        image_root: Folder that listed names are relative to; relative to ``data_root``.
+        data_root: Prepended to ``images`` and ``image_root``.
+        with_mask: Add the outline of each component as a COCO polygon, for mask heads.
+        held_out: Number of images kept out of training. With ``test_mode`` the data set holds these only, without it
+            all others.
+        filter_cfg: ``filter_empty_gt`` drops images without a pseudo box (default: kept as negatives), ``min_size``
+            drops images with a shorter side in pixels.
+        **kwargs: As of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If images or store do not exist.
+        ValueError: If the store does not cover the images, or no pseudo box is found in any of them.
+    """
+
+    METAINFO = dict(classes=('anomaly', ), palette=[(220, 20, 60)])
+
+    def __init__(self, images: str, store: str, rule: dict | None = None, *, image_root: str | None = None,
+                 data_root: str = '', with_mask: bool = False, held_out: int = 0, filter_cfg: dict | None = None,
+                 **kwargs: Any):
+        unknown = set(filter_cfg or ()) - {'filter_empty_gt', 'min_size'}
+        if unknown:
+            raise ValueError(f'filter_cfg knows "filter_empty_gt" and "min_size", got {sorted(unknown)}')
+        if with_mask and rule is None:
+            raise ValueError('with_mask=True needs a box rule: give rule=dict(type=...)')
+        self.images, self.store_path, self.image_root = images, store, image_root
+        self.rule, self.with_mask, self.held_out = rule, with_mask, held_out
+        kwargs.setdefault('data_prefix', {})
+        super().__init__(data_root=data_root, filter_cfg=filter_cfg, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Join images, maps and boxes; called once by :class:`BaseDataset`."""
+        root = os.path.join(self.data_root or '', self.image_root) if self.image_root else None
+        images = list_images(os.path.join(self.data_root or '', self.images), root)
+        store = MapStore.open(self.store_path)
+        sources = sorted(store.statistics)
+        self._metainfo['sources'] = tuple(sources)
+        records = self._split(self._records_of(images, store))
+        boxes = self._boxes_of(store, records)
+        return [self._data_info(index, record, images.root, sources.index(record.source), boxes.get(record.name))
+                for index, record in enumerate(records)]
+
+    def _records_of(self, images: ImageList, store: MapStore) -> list[MapRecord]:
+        wanted = {entry.name for entry in images}
+        records = [record for record in store.index if record.name in wanted]
+        known = {record.name for record in records} | set(store.skipped)
+        missing = sorted(wanted - known)
+        if missing:
+            raise ValueError(f'{len(missing)} of {len(images)} images of {self.images} have no map in '
+                             f'{self.store_path}, e.g. {missing[:3]} (the store names its images like '
+                             f'{store.index[0].name!r}); generate maps for this list with the same root')
+        present = [record for record in records if (images.root / record.name).is_file()]
+        if len(present) < len(wanted):
+            print_log(f'{len(wanted) - len(present)} of {len(wanted)} images are left out: they could not be read '
+                      f'when the maps were made (listed in {store.path}/maps.json) or are gone',
+                      logger='current', level=logging.WARNING)
+        return present
+
+    def _split(self, records: list[MapRecord]) -> list[MapRecord]:
+        if not 0 <= self.held_out < len(records):
+            raise ValueError(f'held_out must be between 0 and {len(records) - 1} for {len(records)} images, '
+                             f'got {self.held_out}')
+        if not self.held_out:
+            return records
+        return records[:self.held_out] if self.test_mode else records[self.held_out:]
+
+    def _boxes_of(self, store: MapStore, records: list[MapRecord]) -> dict[str, PseudoBoxes]:
+        if self.rule is None:
+            return {}
+        boxes = load_or_make_boxes(store, TASK_UTILS.build(self.rule))
+        counts = [len(boxes[record.name].boxes) for record in records]
+        if not any(counts):
+            raise ValueError(f'{self.rule["type"]} found no pseudo box in any of {len(records)} images; '
+                             f'lower its threshold or look at the maps in {self.store_path}')
+        empty = sum(count == 0 for count in counts)
+        print_log(f'{sum(counts)} pseudo boxes in {len(counts)} images, {empty} images without', logger='current')
+        return boxes
+
+    def _data_info(self, index: int, record: MapRecord, root: Path, label: int,
+                   found: PseudoBoxes | None) -> dict[str, Any]:
+        info = dict(img_path=str(root / record.name), img_id=index, height=record.height, width=record.width,
+                    gt_label=label, instances=[])
+        for number, box in enumerate(found.boxes if found else ()):
+            instance = dict(bbox=[float(value) for value in box], bbox_label=0, ignore_flag=0,
+                            score=float(found.scores[number]))
+            if self.with_mask:
+                instance['mask'] = [outline.ravel().tolist() for outline in found.polygons[number]]
+            info['instances'].append(instance)
+        return info
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Drop images as ``filter_cfg`` says; nothing is dropped in test mode."""
+        if self.test_mode or not self.filter_cfg:
+            return self.data_list
+        min_size = self.filter_cfg.get('min_size', 0)
+        drop_empty = self.filter_cfg.get('filter_empty_gt', False) and self.rule is not None
+        kept = [info for info in self.data_list
+                if min(info['height'], info['width']) >= min_size and (info['instances'] or not drop_empty)]
+        if not kept:
+            raise ValueError(f'filter_cfg={dict(self.filter_cfg)} leaves none of {len(self.data_list)} images')
+        return kept
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of the boxes of one image, as MMDetection's data set wrappers ask for."""
+        return [instance['bbox_label'] for instance in self.get_data_info(idx)['instances']]

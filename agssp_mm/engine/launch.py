@@ -1,0 +1,139 @@
+"""Preparing an MMEngine run: the config file, the process group, mixed precision, scaled learning rates."""
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import print_log
+
+# Rank, number of processes and rank on this machine, as each launcher calls them.
+RANK_VARIABLES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+_STARTERS = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun', 'mpi': 'mpirun'}
+_SYNC_NORMS = ('SyncBN', 'MMSyncBN')
+
+
+def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None,
+                work_dir: str | Path | None = None) -> Config:
+    """Read a config file and settle where the run writes.
+
+    Args:
+        path: A .py, .yml, .yaml or .json config.
+        overrides: Dotted keys and their values, as ``--cfg-options`` gives them.
+        work_dir: Goes before the config's own ``work_dir``; where neither is given it is
+            ``./work_dirs/<name of the config>``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no config by its suffix.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'config: {path} is no file; give the path of a config')
+    if path.suffix not in ('.py', '.yml', '.yaml', '.json'):
+        raise ValueError(f'config: {path} ends in "{path.suffix}"; a config is a .py, .yml, .yaml or .json file')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(dict(overrides or {}))
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / path.stem)
+    return cfg
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Switch the optimizer wrapper to automatic mixed precision.
+
+    Raises:
+        ValueError: If there is no accelerator, or the config has a wrapper that cannot be switched.
+    """
+    if get_device() == 'cpu':
+        raise ValueError('--amp needs a GPU, and there is none here; leave it out')
+    given = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if given not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp switches OptimWrapper to AmpOptimWrapper, but the config has {given}; '
+                         'set optim_wrapper.type in the config instead')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def scale_learning_rate(cfg: Config) -> None:
+    """Let the runner scale the learning rate with the total batch size.
+
+    Raises:
+        ValueError: If the config does not say which batch size its learning rate was made for.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the total batch size '
+                         'that its learning rate was made for')
+    cfg.auto_scale_lr.enable = True
+
+
+def join_group(cfg: Config, launcher: str) -> None:
+    """Tell the runner how it was launched; without a GPU, join the processes by gloo here.
+
+    MMEngine picks a CUDA device whenever it makes the group itself, and hands DDP a device index. So on a CPU the
+    group is made before the runner looks for one, DDP is given no device, and synchronised batch norms, which exist
+    for GPUs only, become plain ones, as MMEngine does in runs of one process.
+
+    Args:
+        cfg: Changed in place.
+        launcher: "none", "pytorch", "slurm" or "mpi".
+
+    Raises:
+        ValueError: If the launcher left no rank in the environment.
+    """
+    cfg.launcher = launcher
+    if launcher == 'none':
+        return
+    missing = [name for name in RANK_VARIABLES[launcher] if name not in os.environ]
+    if missing:
+        raise ValueError(f'--launcher {launcher} needs {", ".join(missing)} in the environment; start the run by '
+                         f'{_STARTERS[launcher]}, or use --launcher none')
+    if get_device() != 'cpu':
+        return
+    _set_group_variables(launcher)
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    replaced = _replace_sync_norms(cfg.get('model'))
+    if replaced or cfg.pop('sync_bn', None):
+        print_log(f'no GPU: {replaced or "all"} synchronised batch norms of the config became plain ones', 'current')
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel', broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def leave_group() -> None:
+    """Leave the process group, if one was joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _set_group_variables(launcher: str) -> None:
+    for common, special in zip(RANK_VARIABLES['pytorch'], RANK_VARIABLES[launcher], strict=True):
+        os.environ[common] = os.environ[special]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        if launcher != 'slurm':
+            raise ValueError(f'--launcher {launcher} needs MASTER_ADDR in the environment: the machine of rank 0')
+        hosts = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
+                               capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
+
+
+def _replace_sync_norms(part: Any) -> int:
+    """Turn every synchronised batch norm in a nested config into a plain one; returns how many there were."""
+    if isinstance(part, (list, tuple)):
+        return sum(map(_replace_sync_norms, part))
+    if not isinstance(part, Mapping):
+        return 0
+    count = 0
+    if part.get('type') in _SYNC_NORMS:
+        part['type'] = 'BN'
+        count = 1
+    return count + sum(map(_replace_sync_norms, part.values()))

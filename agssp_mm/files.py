@@ -1,0 +1,31 @@
+"""Writing files so that a killed run never leaves half of one behind."""
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+#: Names of files that are being written start with this; what a killed run leaves behind can be told by it.
+TEMPORARY_PREFIX = '.writing-'
+_UMASK = os.umask(0o022)  # the only way to ask is to set; done once, before there are threads
+os.umask(_UMASK)
+
+
+@contextmanager
+def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` that takes its place when the block ends without an error.
+
+    The folder must exist. Readers see the old content or the new, never a part.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            yield file
+        # mkstemp makes files that only their owner can read; give them what the process would give any file.
+        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

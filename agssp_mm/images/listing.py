@@ -1,0 +1,156 @@
+"""Which images there are: a folder, a text file or a COCO JSON becomes one checked, ordered list."""
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+DEFAULT_SOURCE = 'images'
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One image: ``name`` is its POSIX path below the root, ``source`` the declared part of the set it belongs to."""
+
+    name: str
+    source: str = DEFAULT_SOURCE
+
+
+@dataclass(frozen=True)
+class ImageList(Sequence[ImageEntry]):
+    """An ordered list of image names below one root.
+
+    Attributes:
+        root: Folder that the names are relative to.
+        entries: The images, sorted by name, each once.
+        num_ignored: Files of a listed folder that are no images by their suffix.
+    """
+
+    root: Path
+    entries: tuple[ImageEntry, ...] = field(repr=False)
+    num_ignored: int = 0
+
+    def __getitem__(self, index):
+        return self.entries[index]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[ImageEntry]:
+        return iter(self.entries)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that occur, sorted."""
+        return tuple(sorted({entry.source for entry in self.entries}))
+
+    def path(self, entry: ImageEntry) -> Path:
+        """Full path of one image."""
+        return self.root / entry.name
+
+    def fingerprint(self) -> str:
+        """Digest of the names and sources: tells whether two lists name the same images."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            digest.update(f'{entry.source}\0{entry.name}\n'.encode())
+        return digest.hexdigest()
+
+
+def list_images(images: str | Path, root: str | Path | None = None,
+                sources: Mapping[str, str | Path] | None = None) -> ImageList:
+    """List the images of a folder, a text file or a COCO JSON.
+
+    Args:
+        images: A folder (searched with its sub-folders), a text file with one name per line, or a COCO JSON of which
+            only ``images[].file_name`` is read.
+        root: Folder that listed names are relative to; defaults to the folder itself, or to the folder that holds
+            the list file.
+        sources: ``{name: sub-folder or text file of names}``; every image must belong to exactly one. Default: one
+            source. Never derived from file names.
+
+    Raises:
+        FileNotFoundError: If ``images`` or ``root`` does not exist, or none of the listed files does.
+        ValueError: If there is no image in it, a name leaves the root, or the sources do not cover the images.
+    """
+    images = Path(images)
+    if not images.exists():
+        raise FileNotFoundError(f'images: {images} does not exist; give a folder, a text file of names or a COCO JSON')
+    root = Path(root) if root is not None else (images if images.is_dir() else images.parent)
+    if not root.is_dir():
+        raise FileNotFoundError(f'root of the images: {root} is not a folder')
+    num_ignored = 0
+    if images.is_dir():
+        names, num_ignored = _names_in_folder(images, root)
+    else:
+        names = _names_in_file(images)
+        _check_names(names, images, root)
+    if not names:
+        raise ValueError(f'no image in {images}: files ending in {", ".join(IMAGE_SUFFIXES)} are looked for '
+                         f'({num_ignored} other files found)')
+    names = sorted(set(names))
+    return ImageList(root, _with_sources(names, root, sources), num_ignored)
+
+
+def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f'the folder {folder} does not lie below the root {root}')
+    names, num_ignored = [], 0
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for file in files:
+            if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
+                names.append(Path(os.path.relpath(os.path.join(where, file), root)).as_posix())
+            else:
+                num_ignored += 1
+    return names, num_ignored
+
+
+def _names_in_file(path: Path) -> list[str]:
+    text = path.read_text(encoding='utf-8')
+    if path.suffix.lower() != '.json':
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        return [str(image['file_name']) for image in json.loads(text)['images']]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a COCO JSON: "images" with a "file_name" each is expected '
+                         f'({type(error).__name__}: {error})') from error
+
+
+def _check_names(names: list[str], images: Path, root: Path) -> None:
+    outside = [name for name in names if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts]
+    if outside:
+        raise ValueError(f'{images}: names must be relative to the root and stay below it, got {outside[:3]}')
+    if names and not any((root / name).exists() for name in names):
+        shown = ', '.join(str(root / name) for name in names[:3])
+        raise FileNotFoundError(f'none of the {len(names)} images named in {images} exists below {root} '
+                                f'(looked for {shown}); give the folder that the names are relative to as root')
+
+
+def _with_sources(names: list[str], root: Path, sources: Mapping[str, str | Path] | None) -> tuple[ImageEntry, ...]:
+    if not sources:
+        return tuple(ImageEntry(name) for name in names)
+    owner: dict[str, str] = {}
+    for source, where in sources.items():
+        for name in _names_of_source(names, root, source, where):
+            if owner.setdefault(name, source) != source:
+                raise ValueError(f'{name} belongs to the sources {owner[name]!r} and {source!r}; one is allowed')
+    orphans = [name for name in names if name not in owner]
+    if orphans:
+        raise ValueError(f'{len(orphans)} of {len(names)} images belong to no source, e.g. {orphans[:3]}; '
+                         f'sources given: {sorted(sources)}')
+    empty = set(sources) - set(Counter(owner.values()))
+    if empty:
+        raise ValueError(f'no image belongs to the sources {sorted(empty)}; check their folders or lists')
+    return tuple(ImageEntry(name, owner[name]) for name in names)
+
+
+def _names_of_source(names: list[str], root: Path, source: str, where: str | Path) -> list[str]:
+    if (root / where).is_dir():
+        return [name for name in names if (root / name).is_relative_to(root / where)]
+    if Path(where).is_file():
+        listed = set(_names_in_file(Path(where)))
+        return [name for name in names if name in listed]
+    raise FileNotFoundError(f'source {source!r}: {where} is neither a sub-folder of {root} nor a file of names')

@@ -1,0 +1,1 @@
+"""Anomaly maps on disk, and the pseudo boxes cut from them."""

@@ -1,0 +1,145 @@
+"""The map store: a folder of 16-bit grey PNGs that mirrors the image names."""
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from ..files import write_atomically
+from ..teachers.calibrate import Calibration
+from .records import MapRecord, SourceStatistics
+
+FORMAT = 1
+META_NAME, INDEX_NAME, PLAN_NAME, TEACHER_NAME = 'maps.json', 'index.jsonl', 'plan.jsonl', 'teacher.pth'
+_STEPS = 65535
+_TEXT_KEY = 'agssp'
+
+
+class MapStore:
+    """Calibrated anomaly maps of a list of images, on disk.
+
+    ``<image name>.png`` holds one map as 16-bit grey, ``round(65535 * calibrated)``; its text chunk carries image
+    size, score and peak. ``maps.json`` says what made the maps, ``index.jsonl`` lists them in the order of their
+    content keys. Open one with :meth:`open`; :func:`agssp_mm.maps.generate.generate_maps` makes it.
+    """
+
+    def __init__(self, path: str | Path, meta: dict[str, Any]):
+        self.path = Path(path)
+        self.meta = meta
+        self.calibration = Calibration.from_dict(meta['calibration'])
+
+    @classmethod
+    def open(cls, path: str | Path, partial: bool = False) -> Self:
+        """Open a store.
+
+        Args:
+            path: Folder of the store.
+            partial: Accept one whose generation has not finished.
+
+        Raises:
+            FileNotFoundError: If there is no store.
+            ValueError: If ``maps.json`` is damaged, of another format, or the store is unfinished.
+        """
+        meta_path = Path(path) / META_NAME
+        if not meta_path.is_file():
+            raise FileNotFoundError(f'no map store at {path}: {META_NAME} is missing; '
+                                    'make one with tools/generate_maps.py IMAGES STORE')
+        try:
+            meta = json.loads(meta_path.read_text(encoding='utf-8'))
+            found = meta['format']
+            if found == FORMAT:
+                store = cls(path, meta)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f'{meta_path} is damaged ({type(error).__name__}: {error}); '
+                             'delete the store and generate it again') from error
+        if found != FORMAT:
+            raise ValueError(f'{meta_path} has format {found}, this version reads format {FORMAT}; '
+                             'generate the maps again')
+        if not (partial or meta['complete']):
+            raise ValueError(f'the map store {path} is unfinished: its generation was interrupted; '
+                             'run the same tools/generate_maps.py command again, it continues')
+        return store
+
+    @cached_property
+    def index(self) -> list[MapRecord]:
+        """One record per stored map, sorted by content key."""
+        lines = (self.path / INDEX_NAME).read_text(encoding='utf-8').splitlines()
+        return [MapRecord(*json.loads(line)) for line in lines]
+
+    @property
+    def statistics(self) -> dict[str, SourceStatistics]:
+        """Statistics of the maps, per source."""
+        return {source: SourceStatistics(**values) for source, values in self.meta['statistics'].items()}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Names of the images that have no map, with the reason."""
+        return self.meta['skipped']
+
+    def map_path(self, name: str) -> Path:
+        """Where the map of an image lies."""
+        return self.path / f'{name}.png'
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one map: (h, w) float32, calibrated, in [0, 1].
+
+        Raises:
+            KeyError: If the store has no map of this image.
+            ValueError: If the map file is damaged or of another format.
+        """
+        return to_calibrated(read_map(self.map_path(name))[0])
+
+    def read_raw(self, name: str) -> np.ndarray:
+        """Read one map on the teacher's own scale: (h, w) float32, >= 0; errors as in :meth:`read`."""
+        return self.calibration.invert(self.read(name))
+
+    def write(self, name: str, raw: np.ndarray, score: float, image_size: tuple[int, int]) -> None:
+        """Write one map, atomically.
+
+        Args:
+            name: Name of the image.
+            raw: (h, w) float32 raw map, finite, >= 0.
+            score: The teacher's image score.
+            image_size: (height, width) of the stored image.
+        """
+        levels = np.rint(self.calibration.apply(raw).astype(np.float64) * _STEPS).astype(np.uint16)
+        facts = {'height': image_size[0], 'width': image_size[1], 'score': float(score), 'peak': float(raw.max())}
+        text = PngImagePlugin.PngInfo()
+        text.add_text(_TEXT_KEY, json.dumps(facts))
+        path = self.map_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as file:
+            Image.fromarray(levels).save(file, format='PNG', pnginfo=text, compress_level=1)
+
+
+def read_map(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Read one map file of a store.
+
+    Returns:
+        (h, w) uint16 levels and the facts written with them: height, width, score, peak.
+
+    Raises:
+        KeyError: If there is no such file.
+        ValueError: If the file is damaged or was not written by a map store.
+    """
+    try:
+        with Image.open(path) as image:
+            levels = np.asarray(image)
+            facts = json.loads(image.text[_TEXT_KEY])
+    except FileNotFoundError:
+        raise KeyError(f'no anomaly map at {path}: the image has none in this store; '
+                       'generate it with tools/generate_maps.py') from None
+    except (OSError, SyntaxError, KeyError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f'{path} is not a map of a map store, or is damaged ({type(error).__name__}: {error}); '
+                         'delete it and run tools/generate_maps.py again') from error
+    if levels.ndim != 2 or levels.dtype != np.uint16:
+        raise ValueError(f'{path}: a map is 16-bit grey, got {levels.dtype} of shape {levels.shape}; '
+                         'delete it and run tools/generate_maps.py again')
+    return levels, facts
+
+
+def to_calibrated(levels: np.ndarray) -> np.ndarray:
+    """Stored uint16 levels to calibrated float32 in [0, 1]."""
+    return levels.astype(np.float32) / np.float32(_STEPS)

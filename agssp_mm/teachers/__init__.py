@@ -1,0 +1,1 @@
+"""Turning images into anomaly maps."""

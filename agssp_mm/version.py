@@ -1,0 +1,2 @@
+"""The one place that says which version this is."""
+__version__ = '0.1.0'

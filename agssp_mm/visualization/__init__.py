@@ -1,0 +1,1 @@
+"""Pictures of images, anomaly maps and boxes."""

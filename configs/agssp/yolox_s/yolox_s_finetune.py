@@ -1,0 +1,6 @@
+_base_ = ['../../_base_/finetune_neu_det.py', '../../_base_/models/yolox_s.py']
+
+model = dict(
+    data_preprocessor=dict(batch_augments=None),  # its sizes of 480 to 800 pixels do not suit 200-pixel images
+    bbox_head=dict(num_classes=6))
+load_from = 'work_dirs/yolox_s_agdp/detector.pth'

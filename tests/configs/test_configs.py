@@ -1,0 +1,89 @@
+"""Every config parses, says what it needs and builds what it names."""
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import HOOKS, MODELS, DefaultScope
+
+import agssp_mm  # noqa: F401
+
+ROOT = Path(__file__).parents[2] / 'configs'
+CONFIGS = sorted(path for path in ROOT.glob('*/**/*.py') if '_base_' not in path.parts)
+DETECTORS = sorted(path.name for path in (ROOT / 'agssp').iterdir())
+
+
+def load(path):
+    return Config.fromfile(str(path))
+
+
+def test_base_names_are_unique():
+    names = [path.name for path in CONFIGS]
+    assert len(names) == len(set(names)) and len(names) >= 16
+
+
+def values_of(node, name):
+    """Every value that stands under this key, anywhere in the config."""
+    if isinstance(node, dict):
+        return [value for key, value in node.items() if key == name] + [
+            found for value in node.values() for found in values_of(value, name)]
+    return [found for value in node for found in values_of(value, name)] if isinstance(node, list | tuple) else []
+
+
+def strings_of(node):
+    """Every string value of a config."""
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        return [found for value in node for found in strings_of(value)]
+    return [node] if isinstance(node, str) else []
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_is_an_ordinary_one_and_its_parts_build(path):
+    config = load(path)
+    assert 'agssp_mm' in config.custom_imports['imports']
+    assert not [text for text in strings_of(config.to_dict()) if text.startswith('/')]  # no path of one machine
+    assert not any(isinstance(classes, str) for classes in values_of(config.to_dict(), 'classes'))
+    DefaultScope.get_instance(path.stem, scope_name=config.default_scope)
+    model = MODELS.build(config.model)
+    assert hasattr(model, 'backbone')
+    hooks = [hook for hook in config.custom_hooks]
+    assert hooks and [HOOKS.build(dict(hook)) for hook in hooks]
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_each_stage_takes_up_what_the_one_before_wrote(name):
+    stages = {stage: load(ROOT / 'agssp' / name / f'{name}_{stage}.py') for stage in ('agbp', 'agdp', 'finetune')}
+    assert stages['agdp'].load_from == f'work_dirs/{name}_agbp/backbone.pth'
+    assert stages['finetune'].load_from == f'work_dirs/{name}_agdp/detector.pth'
+    assert stages['agbp'].map_store == stages['agdp'].map_store
+    assert stages['agdp'].train_dataloader.dataset.type == 'PseudoBoxDataset'
+    assert any(hook.type == 'DistillationPretrainer' for hook in stages['agbp'].custom_hooks)
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_stages_share_backbone_and_normalisation(name):
+    stages = [load(ROOT / 'agssp' / name / f'{name}_{stage}.py').model for stage in ('agbp', 'agdp', 'finetune')]
+
+    def essence(model):
+        own = {'init_cfg', 'frozen_stages', 'norm_eval'}
+        prepare = {key: model.data_preprocessor.get(key) for key in ('mean', 'std')}
+        backbone = {key: value for key, value in model.backbone.items() if key not in own}
+        return prepare, bool(model.data_preprocessor.get('bgr_to_rgb')), backbone
+
+    assert essence(stages[0]) == essence(stages[1]) == essence(stages[2])
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_agdp_has_one_class_and_leaves_no_backbone_parameter_to_train(name):
+    config = load(ROOT / 'agssp' / name / f'{name}_agdp.py')
+    DefaultScope.get_instance(f'agdp-{name}', scope_name='mmdet')
+    model = MODELS.build(config.model)
+    classes = {module.num_classes for module in model.modules() if hasattr(module, 'num_classes')
+               and type(module).__name__ != 'RPNHead'}
+    assert classes == {1}
+    model.train()
+    trained = [parameter for parameter in model.backbone.parameters() if parameter.requires_grad]
+    statistics = [module for module in model.backbone.modules() if 'BatchNorm' in type(module).__name__ and module.training]
+    frozen_by_hook = any(hook.type == 'FreezeHook' and 'backbone' in hook.modules for hook in config.custom_hooks)
+    assert frozen_by_hook or not (trained or statistics)

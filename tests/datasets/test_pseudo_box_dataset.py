@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DATASETS, DefaultScope
+
+import agssp_mm  # noqa: F401
+from agssp_mm.datasets.pseudo_box_dataset import PseudoBoxDataset
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
+from agssp_mm.maps.store import MapStore
+
+RULE = dict(type='PaperBoxRule', offset=20.0)
+
+
+@pytest.fixture
+def store(image_folder, toy_teacher, tmp_path):
+    images = list_images(image_folder, sources={'flat': 'deep', 'rest': tmp_path / 'rest.txt'}
+                         if (tmp_path / 'rest.txt').exists() else None)
+    generate_maps(images, toy_teacher, tmp_path / 'store')
+    return str(tmp_path / 'store')
+
+
+def build(image_folder, store, **kwargs):
+    return PseudoBoxDataset('images', store, data_root=str(image_folder.parent), **{'rule': RULE, **kwargs})
+
+
+def bright_square(path):
+    """Half-open box of the 8x8 square that ``image_folder`` draws."""
+    from PIL import Image
+    rows, columns = np.nonzero(np.asarray(Image.open(path)) == 200)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def test_every_defect_gets_a_box_around_it(image_folder, store):
+    dataset = build(image_folder, store)
+    assert len(dataset) == 12 and dataset.metainfo['classes'] == ('anomaly', )
+    for info in map(dataset.get_data_info, range(12)):
+        assert (info['height'], info['width'], info['gt_label']) == (32, 24, 0)
+        instance = info['instances'][0]
+        assert (instance['bbox_label'], instance['ignore_flag']) == (0, 0) and 0 < instance['score'] <= 1
+        # the map has one cell per 4 pixels, so an edge may be off by one cell
+        np.testing.assert_allclose(instance['bbox'], bright_square(info['img_path']), atol=4)
+    assert dataset.get_cat_ids(0) == [0] * len(dataset.get_data_info(0)['instances'])
+
+
+def test_names_do_not_change_order_boxes_or_labels(image_folder, toy_teacher, store, tmp_path):
+    renamed = tmp_path / 'other' / 'images'
+    renamed.mkdir(parents=True)
+    for number, path in enumerate(sorted(image_folder.rglob('*.png'), reverse=True)):
+        (renamed / f'{number}.png').write_bytes(path.read_bytes())
+    generate_maps(list_images(renamed), toy_teacher, tmp_path / 'other' / 'store')
+    first, second = build(image_folder, store), build(renamed, str(tmp_path / 'other' / 'store'))
+    for index in range(12):
+        one, two = first.get_data_info(index), second.get_data_info(index)
+        assert one['instances'] == two['instances'] and one['gt_label'] == two['gt_label']
+        assert open(one['img_path'], 'rb').read() == open(two['img_path'], 'rb').read()
+
+
+def test_pipeline_feeds_a_real_detector_with_masks(image_folder, store):
+    DefaultScope.get_instance('pseudo-boxes', scope_name='mmdet')
+    dataset = DATASETS.build(dict(
+        type='PseudoBoxDataset', images='images', data_root=str(image_folder.parent), store=store, rule=RULE,
+        with_mask=True, pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(type='RandomFlip', prob=1.0),
+            dict(type='PackDetInputs')]))
+    sample = dataset[0]['data_samples']
+    info = dataset.get_data_info(0)
+    boxes = sample.gt_instances.bboxes.tensor
+    x1, y1, x2, y2 = info['instances'][0]['bbox']
+    torch.testing.assert_close(boxes[0], torch.tensor([24 - x2, y1, 24 - x1, y2]))
+    mask = sample.gt_instances.masks.masks[0]
+    rows, columns = np.nonzero(mask)
+    np.testing.assert_allclose([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], boxes[0], atol=1.5)
+
+
+def test_sources_become_labels(image_folder, toy_teacher, tmp_path):
+    (tmp_path / 'rest.txt').write_text(''.join(f'{n:02d}.png\n' for n in range(10)))
+    images = list_images(image_folder, sources={'flat': 'deep', 'rest': tmp_path / 'rest.txt'})
+    generate_maps(images, toy_teacher, tmp_path / 'store')
+    dataset = build(image_folder, str(tmp_path / 'store'), rule=None)
+    assert dataset.metainfo['sources'] == ('flat', 'rest')
+    for info in map(dataset.get_data_info, range(12)):
+        assert info['gt_label'] == (0 if '/deep/' in info['img_path'] else 1) and info['instances'] == []
+
+
+def test_held_out_images_and_filters_share_nothing(image_folder, store):
+    paths = [{info['img_path'] for info in map(dataset.get_data_info, range(len(dataset)))}
+             for dataset in (build(image_folder, store, held_out=3),
+                             build(image_folder, store, held_out=3, test_mode=True))]
+    assert (len(paths[0]), len(paths[1])) == (9, 3) and not paths[0] & paths[1]
+    with pytest.raises(ValueError, match='held_out must be between 0 and 11 for 12 images, got 12'):
+        build(image_folder, store, held_out=12)
+    with pytest.raises(ValueError, match="filter_cfg={'min_size': 25} leaves none of 12 images"):
+        build(image_folder, store, filter_cfg=dict(min_size=25))
+    with pytest.raises(ValueError, match=r"got \['min_bbox'\]"):
+        build(image_folder, store, filter_cfg=dict(min_bbox=1))
+
+
+def test_empty_images_are_kept_unless_filtered(image_folder, store):
+    strict = dict(type='PaperBoxRule', offset=0.0)  # only maps above the mean peak get a box
+    kept = build(image_folder, store, rule=strict)
+    empty = sum(not info['instances'] for info in map(kept.get_data_info, range(12)))
+    assert len(kept) == 12 and 0 < empty < 12
+    assert len(build(image_folder, store, rule=strict, filter_cfg=dict(filter_empty_gt=True))) == 12 - empty
+
+
+def test_images_without_map_or_gone_since(image_folder, store):
+    (image_folder / '00.png').unlink()
+    assert len(build(image_folder, store)) == 11
+    (image_folder / 'new.png').write_bytes((image_folder / '01.png').read_bytes())
+    with pytest.raises(ValueError, match=r"1 of 12 images of images have no map in .*, e.g. \['new.png'\]"):
+        build(image_folder, store)
+
+
+def test_wrong_settings_are_refused(image_folder, store, tmp_path):
+    with pytest.raises(ValueError, match='with_mask=True needs a box rule'):
+        build(image_folder, store, rule=None, with_mask=True)
+    faintest = min(MapStore.open(store).index, key=lambda record: record.peak).name
+    (tmp_path / 'one.txt').write_text(faintest)
+    with pytest.raises(ValueError, match='PaperBoxRule found no pseudo box in any of 1 images'):
+        PseudoBoxDataset(str(tmp_path / 'one.txt'), store, dict(type='PaperBoxRule', offset=0.0),
+                         image_root=str(image_folder))
+    with pytest.raises(FileNotFoundError, match='no map store at'):
+        build(image_folder, str(tmp_path / 'nowhere'))

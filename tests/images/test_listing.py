@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from agssp_mm.images import list_images
+
+
+def make(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'x')
+    return folder
+
+
+def test_folder_is_searched_and_other_files_are_counted(tmp_path):
+    make(tmp_path, 'b.PNG', 'deep/er/a.jpg', 'notes.txt', '.hidden/c.png', '.d.png')
+    images = list_images(tmp_path)
+    assert [entry.name for entry in images] == ['b.PNG', 'deep/er/a.jpg']
+    assert images.num_ignored == 2  # notes.txt and .d.png; hidden folders are not entered
+    assert images.path(images[1]) == tmp_path / 'deep/er/a.jpg'
+
+
+def test_text_list_and_coco_json_name_the_same_images(tmp_path):
+    make(tmp_path / 'images', 'a.png', 'b/c.png', 'unlisted.png')
+    (tmp_path / 'list.txt').write_text('b/c.png\n\na.png\na.png\n')
+    (tmp_path / 'coco.json').write_text(json.dumps(
+        dict(images=[dict(file_name='a.png', id=7), dict(file_name='b/c.png', id=8)], annotations=[{'label': 1}])))
+    text, coco = (list_images(tmp_path / name, tmp_path / 'images') for name in ('list.txt', 'coco.json'))
+    assert [entry.name for entry in text] == ['a.png', 'b/c.png']
+    assert text.fingerprint() == coco.fingerprint()
+    assert text.fingerprint() != list_images(tmp_path / 'images').fingerprint()
+
+
+def test_sources_are_declared_by_folder_or_list(tmp_path):
+    make(tmp_path, 'line1/a.png', 'line2/b.png', 'line2/c.png')
+    (tmp_path / 'second.txt').write_text('line2/b.png\nline2/c.png\n')
+    images = list_images(tmp_path, sources={'first': 'line1', 'second': tmp_path / 'second.txt'})
+    assert [entry.source for entry in images] == ['first', 'second', 'second']
+    assert images.sources == ('first', 'second')
+
+
+@pytest.mark.parametrize('sources, message', [
+    ({'first': 'line1'}, "1 of 2 images belong to no source, e.g. ['line2/b.png']"),
+    ({'first': '.', 'second': 'line2'}, "line2/b.png belongs to the sources 'first' and 'second'"),
+    ({'first': '.', 'second': 'empty'}, "no image belongs to the sources ['second']"),
+])
+def test_sources_that_do_not_fit_are_refused(tmp_path, sources, message):
+    make(tmp_path, 'line1/a.png', 'line2/b.png')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError) as error:
+        list_images(tmp_path, sources=sources)
+    assert message in str(error.value)
+
+
+def test_missing_and_empty_inputs_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
+        list_images(tmp_path / 'nowhere')
+    with pytest.raises(ValueError, match='no image in .*1 other files found'):
+        list_images(make(tmp_path / 'texts', 'a.txt'))
+    (tmp_path / 'list.txt').write_text('a.png\nb.png\n')
+    with pytest.raises(FileNotFoundError, match='none of the 2 images named in'):
+        list_images(tmp_path / 'list.txt')
+    (tmp_path / 'bad.json').write_text('{"pictures": []}')
+    with pytest.raises(ValueError, match='is not a COCO JSON'):
+        list_images(tmp_path / 'bad.json')
+    with pytest.raises(FileNotFoundError, match="source 'x': gone is neither a sub-folder"):
+        list_images(make(tmp_path / 'some', 'a.png'), sources={'x': 'gone'})
+
+
+@pytest.mark.parametrize('name', ['../secret.png', '/etc/secret.png'])
+def test_names_that_leave_the_root_are_refused(tmp_path, name):
+    (tmp_path / 'list.txt').write_text(f'{name}\n')
+    with pytest.raises(ValueError, match='must be relative to the root and stay below it'):
+        list_images(tmp_path / 'list.txt')

@@ -1,0 +1,154 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
+from agssp_mm.maps.store import MapStore
+from agssp_mm.teachers.base import AnomalyMaps
+
+
+def content(store):
+    """Bytes of every file of a store that a reader sees, by relative path."""
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(Path(store).rglob('*'))
+            if path.is_file()}
+
+
+def test_names_and_folders_never_reach_the_maps(image_folder, toy_teacher, tmp_path):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'a', batch_size=5)
+    renamed = {}
+    for number, path in enumerate(sorted(image_folder.rglob('*.png'), reverse=True)):
+        target = tmp_path / 'renamed' / f'defect{number % 3}' / f'{number}.png'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        renamed[path.relative_to(image_folder).as_posix()] = target.relative_to(tmp_path / 'renamed').as_posix()
+    generate_maps(list_images(tmp_path / 'renamed'), toy_teacher, tmp_path / 'b', batch_size=5)
+    first, second = MapStore.open(tmp_path / 'a'), MapStore.open(tmp_path / 'b')
+    for name, other in renamed.items():
+        assert first.map_path(name).read_bytes() == second.map_path(other).read_bytes()
+    assert first.statistics == second.statistics and first.calibration == second.calibration
+    assert [renamed[record.name] for record in first.index] == [record.name for record in second.index]
+
+
+def test_a_started_store_is_continued_to_the_same_bytes(image_folder, toy_teacher, tmp_path):
+    images = list_images(image_folder)
+    generate_maps(images, toy_teacher, tmp_path / 'whole', batch_size=4)
+    generate_maps(images, toy_teacher, tmp_path / 'broken', batch_size=4)
+    expected = content(tmp_path / 'whole')
+    assert content(tmp_path / 'broken') == expected
+    for name in ['02.png.png', 'deep/10.png.png']:
+        (tmp_path / 'broken' / name).unlink()
+    toy_teacher.batches.clear()
+    fits = toy_teacher.num_fits
+    summary = generate_maps(images, toy_teacher, tmp_path / 'broken', batch_size=4)
+    assert content(tmp_path / 'broken') == expected
+    assert (summary.num_written, summary.num_existing) == (2, 10)
+    assert toy_teacher.num_fits == fits and sum(toy_teacher.batches) in (4, 8)  # only the batches with a gap
+
+
+def test_a_killed_run_ends_with_the_same_store(image_folder, tmp_path):
+    script = tmp_path / 'generate.py'
+    script.write_text(textwrap.dedent('''
+        import sys, time
+        import numpy as np
+        from agssp_mm.images import list_images
+        from agssp_mm.maps.generate import generate_maps
+        from agssp_mm.teachers.base import AnomalyMaps, Teacher
+
+        class SlowTeacher(Teacher):
+            version, settings = 1, {}
+            def predict(self, images):
+                time.sleep(float(sys.argv[3]))
+                maps = [np.abs(i[::4, ::4, 0] - i.mean()).astype(np.float32) for i in images]
+                return AnomalyMaps(maps, np.array([m.max() for m in maps], np.float32))
+
+        generate_maps(list_images(sys.argv[1]), SlowTeacher(), sys.argv[2], batch_size=2)
+    '''))
+
+    def command(store, delay):
+        return [sys.executable, str(script), str(image_folder), str(store), str(delay)]
+
+    killed = subprocess.Popen(command(tmp_path / 'killed', 0.3))
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / 'killed').rglob('*.png.png')) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert 0 < len(list((tmp_path / 'killed').rglob('*.png.png'))) < 12
+    (tmp_path / 'killed' / '.writing-left').write_bytes(b'half a map')
+    for store in ['killed', 'whole']:
+        subprocess.run(command(tmp_path / store, 0), check=True)
+    assert content(tmp_path / 'killed') == content(tmp_path / 'whole')
+
+
+def test_two_ranks_write_the_same_store(image_folder, tmp_path):
+    script = tmp_path / 'ranks.py'
+    script.write_text(textwrap.dedent('''
+        import sys
+        import agssp_mm.commands.generate_maps as command, argparse
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        sys.exit(command.run(parser.parse_args(sys.argv[1:])))
+    '''))
+    arguments = ['--teacher', 'texture', '--batch-size', '2']
+    subprocess.run([sys.executable, str(script), str(image_folder), str(tmp_path / 'one'), *arguments], check=True)
+    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29533',
+                    str(script), str(image_folder), str(tmp_path / 'two'), *arguments, '--launcher', 'pytorch'],
+                   check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert content(tmp_path / 'two') == content(tmp_path / 'one')
+
+
+def test_bad_images_are_skipped_and_listed(image_folder, toy_teacher, tmp_path):
+    (image_folder / 'empty.png').write_bytes(b'')
+    (image_folder / 'text.jpg').write_text('no image')
+    (tmp_path / 'list.txt').write_text(''.join(
+        f'{path.relative_to(image_folder)}\n' for path in image_folder.rglob('*.*')) + 'gone.png\n')
+    images = list_images(tmp_path / 'list.txt', image_folder)
+    summary = generate_maps(images, toy_teacher, tmp_path / 'store', batch_size=4)
+    assert summary.num_written == 12 and set(summary.skipped) == {'empty.png', 'text.jpg', 'gone.png'}
+    assert 'empty (0 bytes)' in summary.skipped['empty.png']
+    store = MapStore.open(tmp_path / 'store')
+    assert store.skipped == summary.skipped and len(store.index) == 12
+    assert 'skipped gone.png: the file does not exist' in str(summary)
+
+
+@pytest.mark.parametrize('raw, reason', [
+    (np.full((4, 4), np.nan, np.float32), 'not finite everywhere'),
+    (np.full((4, 4), -1, np.float32), 'negative somewhere'),
+    (np.zeros((4, 4, 1), np.float32), r'not two-dimensional \(shape \(4, 4, 1\)\)'),
+])
+def test_maps_that_are_none_are_refused(image_folder, toy_teacher, tmp_path, raw, reason):
+    toy_teacher.calibration_scale = 2.0
+    toy_teacher.predict = lambda images: AnomalyMaps([raw] * len(images), np.zeros(len(images)))
+    with pytest.raises(ValueError, match=f'none of the 12 images got an anomaly map, e.g. 00.png: .*{reason}'):
+        generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+
+
+def test_a_store_of_something_else_is_refused(image_folder, toy_teacher, tmp_path):
+    images = list_images(image_folder)
+    generate_maps(images, toy_teacher, tmp_path / 'store', batch_size=4)
+    toy_teacher.gain = 2.0
+    with pytest.raises(ValueError, match=r"made with another teacher(.|\n)*'gain': 1.0(.|\n)*'gain': 2.0"):
+        generate_maps(images, toy_teacher, tmp_path / 'store', batch_size=4)
+    toy_teacher.gain = 1.0
+    with pytest.raises(ValueError, match='made with another batch_size'):
+        generate_maps(images, toy_teacher, tmp_path / 'store', batch_size=3)
+    (image_folder / '00.png').rename(image_folder / 'new.png')
+    with pytest.raises(ValueError, match='made with another images'):
+        generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store', batch_size=4)
+
+
+def test_an_unreadable_set_stops_before_the_first_map(tmp_path, toy_teacher):
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.png').write_bytes(b'')
+    toy_teacher.fit = lambda images: setattr(toy_teacher, 'mean', 0.0)
+    with pytest.raises(ValueError, match='none of the 1 images of the calibration sample .* can be read'):
+        generate_maps(list_images(tmp_path / 'images'), toy_teacher, tmp_path / 'store')
+    assert not (tmp_path / 'store' / 'maps.json').exists()

@@ -1,0 +1,26 @@
+import os
+
+import pytest
+
+from agssp_mm.files import write_atomically
+
+
+def test_content_appears_whole_and_readable_by_others(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    with write_atomically(path) as file:
+        file.write(b'new')
+        file.flush()
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new' and os.listdir(tmp_path) == ['a.txt']
+    (tmp_path / 'plain').touch()
+    assert path.stat().st_mode == (tmp_path / 'plain').stat().st_mode
+
+
+def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    with pytest.raises(RuntimeError), write_atomically(path) as file:
+        file.write(b'half')
+        raise RuntimeError
+    assert path.read_text() == 'old' and os.listdir(tmp_path) == ['a.txt']

@@ -1,0 +1,116 @@
+"""Trainings as processes of their own, and the evaluation of what they leave."""
+import contextlib
+import ctypes
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agssp_mm.engine.launch import load_config
+
+TOOLS = Path(__file__).resolve().parents[1]
+LOG_NAME = 'train.log'
+_LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # prctl(2)
+_PROGRESS = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*?eta: (\S+).*?\sloss: (\S+)')
+
+
+class TrainingError(RuntimeError):
+    """A training ended with an error."""
+
+
+def describe(config: Path, options: Mapping[str, Any]) -> str:
+    """What a training depends on: its whole config with the options, as text without the demo's folder."""
+    text = json.dumps(load_config(config, options).to_dict(), sort_keys=True)
+    return text.replace(os.environ['AGSSP_DEMO_DIR'], '')
+
+
+def train(config: Path, options: Mapping[str, Any], folder: Path) -> None:
+    """Run ``tools/train.py --resume`` and show where it stands; its output goes to ``train.log``.
+
+    A process of its own keeps one training from leaving anything behind for the next. It goes on from its
+    newest checkpoint where there is one.
+
+    Raises:
+        TrainingError: If the training fails; with the last lines it wrote.
+    """
+    command = [sys.executable, str(TOOLS / 'train.py'), str(config), '--work-dir', str(folder), '--resume']
+    if options:
+        command += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+    last_lines: deque[str] = deque(maxlen=20)
+    environment = dict(os.environ, PYTHONUNBUFFERED='1')
+    with open(folder / LOG_NAME, 'a', encoding='utf-8') as log, subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+            preexec_fn=_end_with_parent) as process:
+        try:
+            for line in _show_progress(process.stdout, load_config(config, options).train_cfg.max_epochs):
+                log.write(line)
+                last_lines.append(line)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise TrainingError(f'the training {config.name} failed (exit status {process.returncode}); '
+                            f'the end of {folder / LOG_NAME}:\n{"".join(last_lines)}')
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the demo is killed, lest it writes on beside the next demo."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _show_progress(lines: Iterable[str], max_epochs: int) -> Iterator[str]:
+    """Pass the lines on; say once per epoch how far the training is."""
+    said = None
+    for line in lines:
+        found = _PROGRESS.search(line)
+        if found and found[1] != said and found[2] == found[3]:
+            said = found[1]
+            print(f'    epoch {found[1]} of {max_epochs}, loss {found[5]}, {found[4]} left', flush=True)
+        yield line
+
+
+def evaluate(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> dict[str, float]:
+    """Detect on the validation images.
+
+    Writes ``detections.bbox.json`` (COCO results) into the folder.
+
+    Returns:
+        ``mAP`` and ``mAP50`` of CocoMetric, per cent.
+    """
+    from mmengine.runner import Runner
+    cfg = load_config(config, options, folder)
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    # two runners of one process must not share a logger
+    cfg.experiment_name = f'evaluate-{folder.resolve()}'.replace(os.sep, '-')
+    cfg.log_level = 'ERROR'
+    cfg.test_evaluator.outfile_prefix = str(folder / 'detections')
+    with _quiet():
+        metrics = Runner.from_cfg(cfg).test()
+    # CocoMetric returns nothing at all when there is not one detection
+    names = dict(mAP='coco/bbox_mAP', mAP50='coco/bbox_mAP_50')
+    return {short: 100 * metrics.get(name, 0.0) for short, name in names.items()}
+
+
+def detect(config: Path, checkpoint: Path, images: list[str]) -> list[Any]:
+    """Detections of one model: per image an ``InstanceData`` with bboxes, labels and scores."""
+    with _quiet():
+        from mmdet.apis import inference_detector, init_detector
+        model = init_detector(load_config(config), str(checkpoint), device='cpu')
+        found = inference_detector(model, images)
+    return [sample.pred_instances.numpy() for sample in found]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the frameworks print and warn of from the demo's own lines; errors still show."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
