@@ -1,6 +1,7 @@
 """What several tests need: made images on disk and a teacher that does next to nothing."""
 import numpy as np
 import pytest
+from mmengine.utils import ManagerMixin
 from PIL import Image
 
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
@@ -35,6 +36,18 @@ class ToyTeacher(Teacher):
 
     def load_state_dict(self, state):
         self.mean = float(state['mean'])
+
+
+@pytest.fixture(autouse=True)
+def no_instance_of_an_earlier_run():
+    """A run takes MMEngine's visualizer, logger, hub and scope by name, those of an earlier run in this process too."""
+    yield
+    for manager in _subclasses(ManagerMixin):
+        manager._instance_dict.clear()
+
+
+def _subclasses(cls):
+    return [one for child in cls.__subclasses__() for one in (child, *_subclasses(child))]
 
 
 @pytest.fixture

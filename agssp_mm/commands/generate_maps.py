@@ -3,8 +3,10 @@ import argparse
 
 from mmengine.dist import get_rank
 
-from ..images import list_images
+from ..engine.launch import leave_group
+from ..images import ImageList, list_images
 from ..maps.generate import generate_maps
+from ..teachers.base import Teacher
 from .options import add_image_arguments, add_teacher_arguments, build_teacher, parse_sources
 
 SUMMARY = 'make the anomaly maps of a folder or list of images'
@@ -27,6 +29,13 @@ def run(args: argparse.Namespace) -> int:
     teacher = build_teacher(args)
     if args.launcher == 'pytorch':
         _join_group()
+    try:
+        return _generate(args, images, teacher)
+    finally:
+        leave_group()
+
+
+def _generate(args: argparse.Namespace, images: ImageList, teacher: Teacher) -> int:
     value_range = tuple(args.value_range) if args.value_range else None
     summary = generate_maps(images, teacher, args.store, batch_size=args.batch_size, seed=args.seed,
                             value_range=value_range)

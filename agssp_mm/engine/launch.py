@@ -1,6 +1,7 @@
 """Preparing an MMEngine run: the config file, the process group, mixed precision, scaled learning rates."""
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ RANK_VARIABLES = {
 }
 _STARTERS = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun', 'mpi': 'mpirun'}
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
+_SECONDS_TO_LET_GO = 0.5
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None,
@@ -110,8 +112,13 @@ def join_group(cfg: Config, launcher: str) -> None:
 
 def leave_group() -> None:
     """Leave the process group, if one was joined."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        return
+    # A thread of gloo still holds the tensors of the last collective, and needs Python's lock to let go of them.
+    # Asleep, we give it the lock. Without that the group's end waits for the thread with the lock in hand (a
+    # deadlock), or the thread asks for the lock while Python shuts down (an abort, one run in five on two cores).
+    time.sleep(_SECONDS_TO_LET_GO)
+    dist.destroy_process_group()
 
 
 def _set_group_variables(launcher: str) -> None:

@@ -21,6 +21,7 @@ WORKER = textwrap.dedent('''
     import torch, torch.distributed as dist
     from mmengine.config import Config
     from mmengine.runner import Runner
+    from agssp_mm.engine.launch import leave_group
     torch.set_num_threads(1)
     rank, folder, helpers, cases = int(sys.argv[1]), sys.argv[2], sys.argv[3], eval(sys.argv[4])
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
@@ -45,7 +46,7 @@ WORKER = textwrap.dedent('''
             results[case] = dict(error=str(error), hooks=toys.count_hooks(runner.model.module))
         dist.barrier()
     torch.save(results, f'{folder}/rank{rank}.pth')
-    dist.destroy_process_group()
+    leave_group()
 ''')
 
 pytestmark = pytest.mark.slow

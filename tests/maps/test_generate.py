@@ -99,7 +99,7 @@ def test_two_ranks_write_the_same_store(image_folder, tmp_path):
     '''))
     arguments = ['--teacher', 'texture', '--batch-size', '2']
     subprocess.run([sys.executable, str(script), str(image_folder), str(tmp_path / 'one'), *arguments], check=True)
-    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29533',
+    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
                     str(script), str(image_folder), str(tmp_path / 'two'), *arguments, '--launcher', 'pytorch'],
                    check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert content(tmp_path / 'two') == content(tmp_path / 'one')
