@@ -1,0 +1,193 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / 'tools' / 'benchmarks' / 'transfer.py'
+RUN = dict(init='imagenet', dataset='steel', labels='train_10pct', split='val', seed=0, pretrain_seed=None,
+           detector='small', recipe=None, epochs=4)
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """The script's own modules, which lie outside the package."""
+    for folder in (ROOT / 'tools', SCRIPT.parent):
+        monkeypatch.syspath_prepend(folder)
+    from transfer_parts import grid, leaks, records, summary
+    yield dict(grid=grid, leaks=leaks, records=records, summary=summary)
+    for name in [name for name in sys.modules if name.split('.')[0] in ('transfer_parts', 'demo_parts')]:
+        del sys.modules[name]
+
+
+def line(mAP50, **changes):
+    return {**RUN, **changes, 'metrics': dict(mAP=mAP50 / 2, mAP50=mAP50)}
+
+
+def script(*arguments, **environment):
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1', **environment})
+
+
+def test_grid_has_whole_pairs_first_and_shares_pretrainings_in_turn(parts):
+    runs = parts['grid'].make_grid(['imagenet', 'agbp', 'agssp'], ['train_10pct'], [5, 6, 7], [0, 1], dataset='steel',
+                                   split='dev', detector='small', recipe='trained', epochs=4)
+    assert [(run.seed, run.init, run.pretrain_seed, run.recipe) for run in runs] == [
+        (5, 'imagenet', None, None), (5, 'agbp', 0, None), (5, 'agssp', 0, 'trained'),
+        (6, 'imagenet', None, None), (6, 'agbp', 1, None), (6, 'agssp', 1, 'trained'),
+        (7, 'imagenet', None, None), (7, 'agbp', 0, None), (7, 'agssp', 0, 'trained')]
+    assert len({run.name for run in runs}) == 9
+
+
+def test_grid_refuses_an_unknown_initialisation(parts):
+    with pytest.raises(ValueError, match=r"imagenet, agbp.*got \['clip'\]"):
+        parts['grid'].make_grid(['clip'], ['train'], [0], [0], dataset='steel', split='dev', detector='small',
+                                recipe='frozen', epochs=4)
+
+
+def test_lines_are_appended_and_a_half_one_is_mended(parts, tmp_path):
+    records, path = parts['records'], tmp_path / 'deep' / 'lines.jsonl'
+    run = parts['grid'].Run(**RUN)
+    records.append_line(path, run, metrics=dict(mAP=1.0))
+    path.write_text(path.read_text() + '{"init": "ima')
+    assert [one['metrics'] for one in records.read_lines([path])] == [dict(mAP=1.0)]
+    other = parts['grid'].Run(**{**RUN, 'seed': 1})
+    assert records.is_done(run, records.read_lines([path])) and not records.is_done(other, records.read_lines([path]))
+    records.append_line(path, other, metrics=dict(mAP=2.0))
+    assert [one['metrics']['mAP'] for one in records.read_lines([path])] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize('text, message', [('{"init": "x"}\n', 'line 1: dataset, labels'), ('no\nno\n', 'line 1: no JSON')])
+def test_a_foreign_line_is_named(parts, tmp_path, text, message):
+    (tmp_path / 'lines.jsonl').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        parts['records'].read_lines([tmp_path / 'lines.jsonl'])
+
+
+def test_summary_pairs_by_seed_with_the_better_baseline(parts):
+    summary = parts['summary']
+    lines = [line(value, seed=seed) for seed, value in enumerate((50.0, 52.0, 54.0))]
+    lines += [line(value, seed=seed, epochs=8) for seed, value in enumerate((51.0, 54.0, 54.0))]
+    lines += [line(value, seed=seed, init='agssp', recipe='trained') for seed, value in enumerate((56.0, 57.0, 60.0))]
+    grouped = summary.cells(lines)
+    key = ('steel', 'small', 'val', 'train_10pct', ('agssp', 'trained', 4))
+    assert summary.baseline_of(grouped, key, 'mAP50')[4] == ('imagenet', None, 8)
+    found = summary.difference(grouped, key, 'mAP50')
+    reach = stats.t.ppf(0.975, 2) * np.std([5.0, 3.0, 6.0], ddof=1) / np.sqrt(3)
+    assert tuple(found) == pytest.approx((14 / 3, 14 / 3 - reach, 14 / 3 + reach))
+    assert '| 57.7 ± 2.1 | 28.8 ± 1.0 | +4.7 (+0.9 to +8.5) |' in summary.format_summary(lines)
+
+
+def test_metrics_are_those_of_the_last_measurement(parts, tmp_path):
+    from transfer_parts.stages import metrics_of
+    assert metrics_of(tmp_path) == dict(mAP=0.0, mAP50=0.0, per_class={})
+    for start, value in (('20260101', 0.1), ('20260102', 0.25)):
+        folder = tmp_path / start / 'vis_data'
+        folder.mkdir(parents=True)
+        measured = {'coco/bbox_mAP': value, 'coco/bbox_mAP_50': 2 * value, 'coco/pit_precision': value, 'step': 1}
+        (folder / 'scalars.json').write_text(f'{json.dumps(measured)}\n{json.dumps(dict(loss=1.0))}\n')
+    assert metrics_of(tmp_path) == dict(mAP=25.0, mAP50=50.0, per_class=dict(pit=25.0))
+
+
+def test_label_saving_interpolates_between_label_sets(parts):
+    saving = parts['summary'].label_saving
+    sizes, baseline = dict(few=60, some=120, many=300), dict(few=40.0, some=50.0, many=60.0)
+    assert saving(sizes, baseline, 55.0) == pytest.approx(210)
+    assert saving(sizes, baseline, 60.0) == pytest.approx(300)
+    assert saving(sizes, baseline, 30.0) == pytest.approx(60)
+    assert saving(sizes, baseline, 61.0) is None
+
+
+def test_names_that_tell_the_class_are_refused(parts, tmp_path):
+    path = tmp_path / 'train.json'
+
+    def write(names):
+        path.write_text(json.dumps(dict(
+            images=[dict(id=index, file_name=name) for index, name in enumerate(names)],
+            annotations=[dict(image_id=index, category_id=index % 2) for index in range(len(names))])))
+
+    write([f'{index}.jpg' for index in range(8)])
+    parts['leaks'].check_names(path)
+    write([f'{("pit", "scratch")[index % 2]}_{index}.jpg' for index in range(8)])
+    with pytest.raises(ValueError, match='tell their class'):
+        parts['leaks'].check_names(path)
+    write([f'{index % 2 * "a"}{index // 2 * "b"}/1.jpg' for index in range(8)])
+    with pytest.raises(ValueError, match='100% right by name, 50% blindly'):
+        parts['leaks'].check_names(path)
+
+
+@pytest.fixture
+def steel(tmp_path):
+    """Images of noise with a bright box each: 8 of train, of which 4 are labelled, and 4 of val."""
+    for part, start, count in (('train', 0, 8), ('val', 8, 4)):
+        folder = tmp_path / 'steel' / 'images' / part
+        folder.mkdir(parents=True)
+        images, boxes = [], []
+        for index in range(start, start + count):
+            image = np.random.default_rng(index).integers(40, 160, (64, 64), dtype=np.uint8)
+            x, y = 4 + 3 * index, 40 - 3 * index
+            image[y:y + 16, x:x + 20] = 230
+            cv2.imwrite(str(folder / f'{index}.png'), image)
+            images.append(dict(id=index, file_name=f'{index}.png', width=64, height=64))
+            boxes.append(dict(id=index + 1, image_id=index, category_id=1 + index % 2, bbox=[x, y, 20, 16], area=320,
+                              iscrowd=0))
+        annotations = tmp_path / 'steel' / 'annotations'
+        annotations.mkdir(exist_ok=True)
+        for name, number in ((part, count), *([('train_10pct', 4)] if part == 'train' else [])):
+            (annotations / f'{name}.json').write_text(json.dumps(dict(
+                images=images[:number], annotations=boxes[:number],
+                categories=[dict(id=1, name='pit'), dict(id=2, name='scale')])))
+    return tmp_path / 'steel'
+
+
+def test_a_picture_of_val_in_train_stops_the_grid(steel, tmp_path):
+    image = cv2.imread(str(steel / 'images' / 'val' / '9.png'))
+    cv2.imwrite(str(steel / 'images' / 'train' / 'again.jpg'), np.rot90(image))
+    done = script('--dataset', 'steel', '--init', 'imagenet', '--split', 'val', '--out', tmp_path / 'lines.jsonl',
+                  '--work-dir', tmp_path / 'work', '--dry-run', AGSSP_DATA_ROOT=str(tmp_path))
+    assert done.returncode == 2
+    assert '1 of 4 images of the evaluation are in the pretraining too: 9.png = again.jpg' in done.stderr
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--init', 'imagenet'], 'give --out'),
+    (['--out', 'x.jsonl', '--dataset', 'copper'], 'set AGSSP_DATA_ROOT'),
+    (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel'], 'need --store'),
+    (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel', '--init', 'coco'], 'needs --coco FILE'),
+    (['--summary', 'gone.jsonl'], 'gone.jsonl is no file'),
+])
+def test_bad_input_is_one_line(steel, tmp_path, arguments, message):
+    done = script(*arguments, AGSSP_DATA_ROOT=str(tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
+    environment = dict(AGSSP_DATA_ROOT=str(tmp_path))
+    out, store = tmp_path / 'lines.jsonl', tmp_path / 'maps'
+    subprocess.run([sys.executable, str(ROOT / 'tools' / 'generate_maps.py'), str(steel / 'images' / 'train'), str(store)],
+                   check=True)
+    small = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
+             'train_dataloader.persistent_workers=False']
+    arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
+                 store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
+                 '--pretrain-options', *small, 'train_cfg.max_epochs=1', '--finetune-options', *small]
+    done = script(*arguments, **environment)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    lines = [json.loads(text) for text in out.read_text().splitlines()]
+    assert [(one['init'], one['recipe'], one['pretrain_seed'], one['seed']) for one in lines] == [
+        ('random', None, None, 3), ('imagenet', None, None, 3), ('agssp', 'trained', 0, 3), ('oracle', 'trained', 0, 3)]
+    assert all(0 <= one['metrics']['mAP'] <= one['metrics']['mAP50'] <= 100 for one in lines)
+    starts = [one['weights_sha256'] for one in lines]
+    assert starts[:2] == [None, None] and len({*starts[2:]}) == 2
+    again = script(*arguments, **environment)
+    assert '4 runs, 4 of them done' in again.stdout and len(out.read_text().splitlines()) == 4
+    table = script('--summary', out).stdout
+    assert '| steel | retinanet_efficientnet-lite0 | val | train_10pct | oracle (trained) | 1 | 1 |' in table

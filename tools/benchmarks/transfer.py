@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Does the pretraining pay? tools/benchmarks/transfer.py --dataset neu_det --store MAPS --out RESULTS.jsonl ...
+
+Fine-tunes one detector from several initialisations, side by side over label sets and seeds, and appends one JSON line
+per finished fine-tuning; whatever is there already is not run again, and what was interrupted goes on. The pretraining
+sees images of train only, without their labels; with --split dev those of dev are left out of it. `oracle` is AGDP on
+the true boxes without their classes: a ceiling, never a result. `--summary RESULTS.jsonl ...` prints the table.
+"""
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the demo's parts train and pair by seeds too
+
+from transfer_parts.grid import INITS, RECIPES, Run, make_grid  # noqa: E402
+from transfer_parts.leaks import check_names, check_unseen  # noqa: E402
+from transfer_parts.records import append_line, is_done, read_lines, versions  # noqa: E402
+from transfer_parts.stages import Bench, finetune, metrics_of, pretrain  # noqa: E402
+from transfer_parts.summary import format_summary  # noqa: E402
+
+from agssp_mm.checkpoints.reading import sha256  # noqa: E402
+from agssp_mm.cli import run_command  # noqa: E402
+from agssp_mm.files import write_atomically  # noqa: E402
+from agssp_mm.images import list_images  # noqa: E402
+
+SUMMARY = 'fine-tune from several initialisations and compare them'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('--summary', nargs='+', type=Path, metavar='JSONL', help='print the table of these lines only')
+    parser.add_argument('--dataset', default='neu_det', help='folder below AGSSP_DATA_ROOT (default neu_det)')
+    parser.add_argument('--store', type=Path, help='map store of the images of train (not for random, imagenet, coco)')
+    parser.add_argument('--out', type=Path, help='file that the lines are appended to')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/transfer'), help='folder of the trainings')
+    parser.add_argument('--detector', default='retinanet_efficientnet-lite0', help='folder below configs/agssp')
+    parser.add_argument('--init', nargs='+', default=['imagenet', 'agssp'], help=f'of {", ".join(INITS)}')
+    parser.add_argument('--recipe', choices=RECIPES, default='trained', help="AGDP's backbone (default trained)")
+    parser.add_argument('--labels', nargs='+', default=['train_10pct'], help='annotation files to learn from')
+    parser.add_argument('--split', default='dev', help='annotation file to measure on (default dev)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--pretrain-seeds', nargs='+', type=int, default=[0])
+    parser.add_argument('--epochs', type=int, default=40, help='of the fine-tuning (default 40)')
+    parser.add_argument('--coco', help='checkpoint for the initialisation coco')
+    for kind in ('pretrain', 'finetune'):
+        parser.add_argument(f'--{kind}-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                            help=f'settings that go before the configs of {kind}')
+    parser.add_argument('--dry-run', action='store_true', help='check everything and list what would run')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the grid, or print the table."""
+    if args.summary:
+        gone = [str(path) for path in args.summary if not path.is_file()]
+        if gone:
+            raise FileNotFoundError(f'--summary: {", ".join(gone)} is no file; give files that --out wrote')
+        print(format_summary(read_lines(args.summary)))
+        return 0
+    bench = prepare(args)
+    runs = make_grid(args.init, args.labels, args.seeds, args.pretrain_seeds, dataset=args.dataset, split=args.split,
+                     detector=args.detector, recipe=args.recipe, epochs=args.epochs)
+    lines = read_lines([args.out])
+    left = [one for one in runs if not is_done(one, lines)]
+    print(f'{len(runs)} runs, {len(runs) - len(left)} of them done', flush=True)
+    start = time.monotonic()
+    for number, one in enumerate(left, 1):
+        print(f'[{number}/{len(left)}] {one.name}', flush=True)
+        if not args.dry_run:
+            measure(bench, one, args.out)
+            pace = (time.monotonic() - start) / number
+            print(f'    {pace / 60:.1f} minutes a run, {pace * (len(left) - number) / 60:.0f} minutes left', flush=True)
+    return 0
+
+
+def prepare(args: argparse.Namespace) -> Bench:
+    """Check the settings and the data before the first training.
+
+    Raises:
+        FileNotFoundError: If data, store or checkpoint are missing.
+        ValueError: If an option is missing, or the evaluation leaks into the pretraining.
+    """
+    if args.out is None:
+        raise ValueError('give --out, the file that the result lines are appended to, or --summary')
+    data_root = Path(os.environ.get('AGSSP_DATA_ROOT', 'data')) / args.dataset
+    for name in ('train', args.split, *args.labels):
+        if not (data_root / 'annotations' / f'{name}.json').is_file():
+            raise FileNotFoundError(f'there is no {data_root}/annotations/{name}.json; set AGSSP_DATA_ROOT to the '
+                                    'folder that holds the data sets, and check --labels and --split')
+    if ('coco' in args.init) != bool(args.coco):
+        raise ValueError('the initialisation coco needs --coco FILE, and --coco needs that initialisation')
+    pretrains = set(args.init) & {'agbp', 'agdp', 'agssp'}
+    if pretrains and not (args.store and (args.store / 'maps.json').is_file()):
+        raise FileNotFoundError(f'{", ".join(sorted(pretrains))} need --store, a map store of the images of train '
+                                f'(tools/generate_maps.py makes it); got {args.store}')
+    check_names(data_root / 'annotations' / 'train.json')
+    split_folder, names = _split_names(data_root, args.split)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    listed = args.work_dir / f'{args.dataset}-{args.split}-pretraining.txt'
+    with write_atomically(listed) as file:
+        file.write(''.join(f'{name}\n' for name in names).encode())
+    image_root = data_root / 'images' / 'train'
+    check_unseen(list_images(listed, image_root),
+                 list_images(data_root / 'annotations' / f'{args.split}.json', data_root / split_folder))
+    return Bench(data_root.resolve(), args.work_dir, args.store or Path('none'), listed.resolve(), image_root.resolve(),
+                 dict(pretrain=args.pretrain_options, finetune=args.finetune_options), split_folder, args.coco)
+
+
+def _split_names(data_root: Path, split: str) -> tuple[str, list[str]]:
+    """Image folder of a split, and the images of train that the pretraining may see."""
+    train, other = ({image['file_name'] for image in json.loads((data_root / 'annotations' / f'{name}.json').read_text(
+        encoding='utf-8'))['images']} for name in ('train', split))
+    apart = (data_root / 'images' / split).is_dir()
+    folder = data_root / 'images' / 'train'
+    everything = {entry.name for entry in list_images(folder)}
+    if not apart and not other <= train:
+        raise ValueError(f'{split} has no folder images/{split} of its own, and {len(other - train)} of its images are '
+                         'not in train')
+    return f'images/{split if apart else "train"}/', sorted(everything if apart else everything - other)
+
+
+def measure(bench: Bench, one: Run, out: Path) -> None:
+    """Pretrain where it is needed, fine-tune, and append the line."""
+    started = time.monotonic()
+    weights = pretrain(bench, one)
+    folder = finetune(bench, one, weights)
+    config = (folder / 'config.py').read_text(encoding='utf-8')
+    append_line(out, one, metrics=metrics_of(folder), seconds=round(time.monotonic() - started, 1),
+                config_sha256=hashlib.sha256(config.encode()).hexdigest(), weights_sha256=weights and sha256(weights),
+                data_fingerprint=list_images(bench.names, bench.image_root).fingerprint(), versions=versions())
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(sys.modules[__name__], 'transfer.py'))

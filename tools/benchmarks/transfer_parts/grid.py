@@ -1,0 +1,60 @@
+"""Which trainings a grid consists of, and what each of them is made of."""
+from dataclasses import asdict, dataclass
+from itertools import product
+
+INITS = ('random', 'imagenet', 'agbp', 'agdp', 'agssp', 'oracle', 'coco')
+RECIPES = ('frozen', 'trained')
+NEEDS_PRETRAINING = ('agbp', 'agdp', 'agssp', 'oracle')
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning.
+
+    Attributes:
+        init: Where the weights come from, one of ``INITS``.
+        labels: Name of the annotation file that is learnt from, e.g. ``train_10pct``.
+        split: Name of the annotation file that is measured on, e.g. ``val``.
+        seed: Of the fine-tuning.
+        pretrain_seed: Of the pretraining; ``None`` where there is none.
+        recipe: Whether AGDP leaves the backbone ``frozen`` or ``trained``; ``None`` without AGDP.
+        dataset, detector: Names of the data set's folder and of the config.
+        epochs: Of the fine-tuning.
+    """
+
+    init: str
+    dataset: str
+    labels: str
+    split: str
+    seed: int
+    pretrain_seed: int | None
+    detector: str
+    recipe: str | None
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """Folder name, different for different runs."""
+        return '-'.join(f'{value}' for value in asdict(self).values() if value is not None)
+
+
+def make_grid(inits: list[str], labels: list[str], seeds: list[int], pretrain_seeds: list[int], *, dataset: str,
+              split: str, detector: str, recipe: str, epochs: int) -> list[Run]:
+    """All combinations, seeds outermost, so that a grid cut short has whole pairs.
+
+    A fine-tuning seed goes with one pretraining seed, in turn: five seeds over two pretrainings use the first one
+    for the seeds 0, 2 and 4. Rows without a pretraining are there once per seed.
+
+    Raises:
+        ValueError: If an initialisation or recipe is unknown, or a list is empty.
+    """
+    unknown = sorted(set(inits) - set(INITS))
+    if unknown or recipe not in RECIPES:
+        raise ValueError(f'there are the initialisations {", ".join(INITS)} and the recipes {", ".join(RECIPES)}; '
+                         f'got {unknown or recipe!r}')
+    if not (inits and labels and seeds and pretrain_seeds):
+        raise ValueError('a grid needs at least one initialisation, label set, seed and pretraining seed')
+    return [Run(init, dataset, label, split, seed,
+                pretrain_seeds[index % len(pretrain_seeds)] if init in NEEDS_PRETRAINING else None, detector,
+                recipe if init in NEEDS_PRETRAINING and init != 'agbp' else None, epochs)
+            for (index, seed), label, init in product(enumerate(seeds), labels, inits)]

@@ -1,0 +1,178 @@
+"""The trainings a run needs, each a process of ``tools/train.py`` in a folder of its own that is found again."""
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo_parts.training import train
+from mmengine.config import Config, ConfigDict
+
+from agssp_mm.engine.launch import load_config
+from agssp_mm.files import write_atomically
+
+from .grid import Run
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
+DONE = 'done'
+AGDP_CONFIGS = dict(frozen='agdp', trained='agdp_trained-backbone')
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all runs of a benchmark share.
+
+    Attributes:
+        data_root: Folder of the data set: ``annotations/`` and ``images/``.
+        work_dir: Where the trainings lie.
+        store: Map store that covers the images of the pretraining.
+        names: Text file with the names of the pretraining's images, relative to ``image_root``.
+        image_root: Folder that they are relative to.
+        options: Config options of the trainings: ``{'pretrain': ..., 'finetune': ...}``.
+        split_folder: Image folder of the split that is measured on, relative to ``data_root``.
+        coco: Checkpoint of the initialisation ``coco``.
+    """
+
+    data_root: Path
+    work_dir: Path
+    store: Path
+    names: Path
+    image_root: Path
+    options: Mapping[str, Mapping[str, Any]]
+    split_folder: str
+    coco: str | None = None
+
+
+def pretrain(bench: Bench, run: Run) -> str | None:
+    """Make, or find, the weights that a run starts from.
+
+    Returns:
+        Path for ``load_from``; ``None`` for ``random`` and ``imagenet``.
+    """
+    if run.init in ('random', 'imagenet'):
+        return None
+    if run.init == 'coco':
+        return bench.coco
+    if run.init == 'agbp':
+        return str(_agbp(bench, run))
+    start = _agbp(bench, run) if run.init == 'agssp' else None
+    return str(_agdp(bench, run, start))
+
+
+def _agbp(bench: Bench, run: Run) -> Path:
+    cfg = _config(bench, run, 'agbp')
+    num_images = len(bench.names.read_text(encoding='utf-8').splitlines())
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        _use_images(bench, loader.dataset)
+        loader.dataset.held_out = min(loader.dataset.held_out, num_images // 4)
+        for transform in loader.dataset.pipeline:
+            if transform.type == 'AnomalyMapGenerator':
+                transform.update(store=str(bench.store), image_root=str(bench.image_root))
+    return _pretrain_once(cfg, bench, run, 'agbp') / 'backbone.pth'
+
+
+def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
+    cfg = _config(bench, run, AGDP_CONFIGS[run.recipe])
+    cfg.load_from = start and str(start)
+    if start is None:
+        cfg.model.backbone.init_cfg = _config(bench, run, 'imagenet').model.backbone.init_cfg
+    if run.init == 'oracle':
+        cfg.train_dataloader.dataset = _true_boxes(bench, cfg.train_dataloader.dataset.pipeline)
+    else:
+        _use_images(bench, cfg.train_dataloader.dataset)
+    return _pretrain_once(cfg, bench, run, f'{run.init}-{run.recipe}') / 'detector.pth'
+
+
+def _pretrain_once(cfg: Config, bench: Bench, run: Run, stage: str) -> Path:
+    # The split is part of the name, because it decides which images the pretraining may see.
+    name = f'{run.dataset}-{run.split}-{run.detector}-{stage}-{run.pretrain_seed}'
+    return _run_once(cfg, bench, 'pretrain', name, run.pretrain_seed)
+
+
+def finetune(bench: Bench, run: Run, weights: str | None) -> Path:
+    """Fine-tune and measure; returns the folder of the run."""
+    cfg = _config(bench, run, 'imagenet')
+    classes = _classes(bench, run)
+    cfg.model.bbox_head.num_classes = len(classes)
+    cfg.load_from = weights
+    if run.init != 'imagenet':
+        cfg.model.backbone.init_cfg = None
+    root = f'{bench.data_root}/'
+    cfg.train_dataloader.dataset.update(data_root=root, ann_file=f'annotations/{run.labels}.json',
+                                        metainfo=dict(classes=classes))
+    for loader, evaluator in ((cfg.val_dataloader, cfg.val_evaluator), (cfg.test_dataloader, cfg.test_evaluator)):
+        loader.dataset.update(data_root=root, ann_file=f'annotations/{run.split}.json',
+                              data_prefix=dict(img=bench.split_folder), metainfo=dict(classes=classes))
+        evaluator.update(ann_file=f'{root}annotations/{run.split}.json', classwise=True)
+    cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
+    cfg.param_scheduler[-1].T_max = run.epochs
+    return _run_once(cfg, bench, 'finetune', run.name, run.seed)
+
+
+def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int) -> Path:
+    """Train unless the folder holds the finished training of the very same config; go on with an interrupted one.
+
+    Raises:
+        ValueError: If the folder holds a training of another config.
+    """
+    cfg.merge_from_dict(dict(bench.options[kind]))
+    cfg.randomness = dict(seed=seed)
+    folder = bench.work_dir / kind / name
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / 'config.py'
+    if config.is_file() and config.read_text(encoding='utf-8') != cfg.pretty_text:
+        raise ValueError(f'{folder} holds a training of another config; give another --work-dir, or delete it')
+    with write_atomically(config) as file:
+        file.write(cfg.pretty_text.encode())
+    if not (folder / DONE).is_file():
+        train(config, {}, folder)
+        (folder / DONE).touch()
+    return folder
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    """What CocoMetric measured at the end of a finished training, in per cent.
+
+    Where a detector found nothing at all CocoMetric measures nothing; that counts as zero.
+    """
+    found: dict[str, float] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text(encoding='utf-8').splitlines():
+            values = json.loads(line)
+            found = values if 'coco/bbox_mAP' in values else found
+    ending = '_precision'
+    per_class = {key.removeprefix('coco/').removesuffix(ending): round(100 * value, 2)
+                 for key, value in found.items() if key.endswith(ending)}
+    return dict(mAP=round(100 * found.get('coco/bbox_mAP', 0.0), 2),
+                mAP50=round(100 * found.get('coco/bbox_mAP_50', 0.0), 2), per_class=per_class)
+
+
+def _config(bench: Bench, run: Run, stage: str) -> Config:
+    path = CONFIGS / run.detector / f'{run.detector}_{stage}.py'
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no {path}; the benchmark needs the configs of all stages of a detector')
+    return load_config(path)
+
+
+def _classes(bench: Bench, run: Run) -> tuple[str, ...]:
+    coco = json.loads((bench.data_root / 'annotations' / f'{run.labels}.json').read_text(encoding='utf-8'))
+    return tuple(category['name'] for category in sorted(coco['categories'], key=lambda category: category['id']))
+
+
+def _use_images(bench: Bench, dataset: ConfigDict) -> None:
+    dataset.update(data_root='', images=str(bench.names), image_root=str(bench.image_root), store=str(bench.store))
+
+
+def _true_boxes(bench: Bench, pipeline: Any) -> ConfigDict:
+    """The data set of the oracle: the true boxes of the pretraining's images, all of one class."""
+    coco = json.loads((bench.data_root / 'annotations' / 'train.json').read_text(encoding='utf-8'))
+    wanted = set(bench.names.read_text(encoding='utf-8').splitlines())
+    images = [image for image in coco['images'] if image['file_name'] in wanted]
+    known = {image['id'] for image in images}
+    boxes = [dict(box, category_id=1) for box in coco['annotations'] if box['image_id'] in known]
+    target = bench.work_dir / 'true_boxes.json'
+    with write_atomically(target) as file:
+        file.write(json.dumps(dict(images=images, annotations=boxes,
+                                   categories=[dict(id=1, name='anomaly')])).encode())
+    return ConfigDict(type='CocoDataset', ann_file=str(target), data_prefix=dict(img=f'{bench.image_root}/'),
+                      metainfo=dict(classes=('anomaly', )), filter_cfg=dict(filter_empty_gt=False), pipeline=pipeline)

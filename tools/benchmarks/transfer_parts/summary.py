@@ -1,0 +1,95 @@
+"""What the result lines say: means, paired differences to ImageNet with their intervals, and the saving in labels."""
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from demo_parts.report import PairedDifference, paired_difference
+
+METRICS = ('mAP50', 'mAP')
+BASELINE = 'imagenet'
+Line = Mapping[str, Any]
+Cell = dict[int, dict[str, float]]  # seed -> metrics
+
+
+def cells(lines: Iterable[Line]) -> dict[tuple, Cell]:
+    """Group the lines: ``(dataset, detector, split, labels, row) -> {seed: metrics}``.
+
+    A row is an initialisation with its recipe and number of epochs. Of several lines of one run the last one counts.
+    """
+    grouped: dict[tuple, Cell] = defaultdict(dict)
+    for line in lines:
+        row = (line['init'], line['recipe'], line['epochs'])
+        grouped[line['dataset'], line['detector'], line['split'], line['labels'], row][line['seed']] = line['metrics']
+    return dict(grouped)
+
+
+def baseline_of(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> tuple | None:
+    """The ImageNet row a row is compared with: the best one, at any number of epochs, that shares a seed with it."""
+    own = set(grouped[key])
+    rows = [other for other in grouped if other[:4] == key[:4] and other[4][0] == BASELINE and own & set(grouped[other])]
+    return max(rows, default=None, key=lambda row: np.mean([values[metric] for values in grouped[row].values()]))
+
+
+def difference(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> PairedDifference | None:
+    """Paired difference of a row to its baseline over the seeds both have; ``None`` for baselines and without one."""
+    base = None if key[4][0] == BASELINE else baseline_of(grouped, key, metric)
+    if base is None:
+        return None
+    seeds = sorted(set(grouped[key]) & set(grouped[base]))
+    return paired_difference([grouped[base][seed][metric] for seed in seeds],
+                             [grouped[key][seed][metric] for seed in seeds])
+
+
+def label_saving(num_labels: Mapping[str, int], baseline: Mapping[str, float], reached: float) -> float | None:
+    """How many labelled images ImageNet needs for a metric, interpolated between the label sets measured.
+
+    Args:
+        num_labels: Images per label set.
+        baseline: Mean metric of ImageNet per label set.
+        reached: The metric to reach.
+
+    Returns:
+        Number of images; ``None`` when no measured label set reaches it. The smallest set bounds it from below.
+    """
+    points = sorted((num_labels[name], value) for name, value in baseline.items())
+    if not points or reached > max(value for _, value in points):
+        return None
+    previous = points[0]
+    for point in points:
+        if point[1] >= reached:
+            if point == previous:
+                return float(point[0])
+            share = (reached - previous[1]) / (point[1] - previous[1])
+            return previous[0] + share * (point[0] - previous[0])
+        previous = point
+    return None
+
+
+def format_summary(lines: Iterable[Line]) -> str:
+    """The table, as Markdown."""
+    grouped = cells(lines)
+    head = '| ' + ' | '.join(('data set', 'detector', 'split', 'labels', 'start', 'epochs', 'seeds', *METRICS,
+                              *(f'{metric} - ImageNet' for metric in METRICS))) + ' |'
+    rows = [head, '|---' * (head.count('|') - 1) + '|']
+    for key in sorted(grouped, key=str):
+        dataset, detector, split, labels, (init, recipe, epochs) = key
+        start = f'{init} ({recipe})' if recipe else init
+        values = [_spread([metrics[metric] for metrics in grouped[key].values()]) for metric in METRICS]
+        gains = [_interval(difference(grouped, key, metric)) for metric in METRICS]
+        rows.append('| ' + ' | '.join((dataset, detector, split, labels, start, str(epochs), str(len(grouped[key])),
+                                       *values, *gains)) + ' |')
+    return '\n'.join(rows)
+
+
+def _spread(values: list[float]) -> str:
+    spread = f' ± {np.std(values, ddof=1):.1f}' if len(values) > 1 else ''
+    return f'{np.mean(values):.1f}{spread}'
+
+
+def _interval(found: PairedDifference | None) -> str:
+    if found is None:
+        return ''
+    if np.isnan(found.low):
+        return f'{found.mean:+.1f}'
+    return f'{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f})'
