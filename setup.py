@@ -21,7 +21,8 @@ setup(
     packages=find_packages(include=['agssp_mm', 'agssp_mm.*']),
     package_data={'agssp_mm': ['py.typed', '**/*.json', '**/*.html', '**/*.css', '**/*.js']},
     python_requires='>=3.11',
-    install_requires=['torch>=2.0', 'numpy>=1.24', 'scikit-image>=0.22', 'Pillow>=10.0', 'packaging>=23.0'],
+    install_requires=['torch>=2.0', 'numpy>=1.24', 'scikit-image>=0.22', 'tifffile>=2023.2',
+                      'Pillow>=10.0', 'packaging>=23.0'],
     extras_require={'demo': DEMO, 'kead': KEAD, 'test': ['pytest>=8', *DEMO, *KEAD]},
     entry_points={'console_scripts': ['agssp = agssp_mm.cli:main']},
 )

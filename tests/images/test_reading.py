@@ -4,7 +4,6 @@ import pytest
 from PIL import Image
 
 from agssp_mm.images import UnreadableImageError, read_image
-from agssp_mm.images.reading import scale_to_bytes
 
 
 def gradient(dtype, top):
@@ -34,13 +33,6 @@ def test_sixteen_bits_are_scaled_by_a_fixed_range(tmp_path, suffix, channels):
     np.testing.assert_array_equal(read_image(tmp_path / f'a.{suffix}')[..., 1], expected)
     ranged = read_image(tmp_path / f'a.{suffix}', value_range=(1000, 3550))[..., 1]
     np.testing.assert_array_equal(ranged, np.clip(np.rint((gradient(np.uint16, 60000) - 1000.0) / 10), 0, 255))
-
-
-def test_floats_need_a_range_and_ranges_an_extent():
-    with pytest.raises(UnreadableImageError, match='float32 grey values have no natural range'):
-        scale_to_bytes(np.zeros((2, 2, 3), np.float32), 'a.tif', None)
-    with pytest.raises(ValueError, match=r'low < high, got \(3, 3\)'):
-        scale_to_bytes(np.zeros((2, 2, 3), np.uint16), 'a.tif', (3, 3))
 
 
 def test_exif_orientation_is_applied(tmp_path):
