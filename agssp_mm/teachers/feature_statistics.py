@@ -48,7 +48,7 @@ class Subspace(NamedTuple):
     rest: np.ndarray
 
     def residuals(self, vectors: np.ndarray) -> np.ndarray:
-        """How far (N, C) vectors are from the subspace, in units of the usual spread: (N,) float64, about 1 if usual."""
+        """How far (N, C) vectors are from the subspace, in units of the usual spread: (N,) float64, 1 on average."""
         projected = ((vectors - self.mean) / self.scale) @ self.rest
         return np.sqrt(np.mean(projected ** 2, axis=1))
 
@@ -58,8 +58,8 @@ def subspace_of(statistics: FeatureStatistics, explained: float) -> Subspace:
 
     Args:
         statistics: Of at least two different vectors.
-        explained: Least share of the variance inside the subspace, in [0, 1). With 0 nothing is inside, and the residual
-            is the Mahalanobis distance.
+        explained: Least share of the variance inside the subspace, in [0, 1). With 0 nothing is inside, and the
+            residual is the Mahalanobis distance.
     """
     variances = np.diag(statistics.covariance)
     scale = np.sqrt(np.maximum(variances, 1e-12 * max(variances.max(), 1e-12)))

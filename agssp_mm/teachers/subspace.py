@@ -17,10 +17,10 @@ _TOP_SHARE = 0.01  # of the patches, whose mean is the image's score
 class SubspaceTeacher(Teacher):
     """Scores patches by their distance from a linear subspace of frozen features.
 
-    After "SubspaceAD" (PCA of patch features, residual as score) and PaDiM's Gaussian view (https://arxiv.org/abs/2011.08785),
-    fitted on unlabelled images of which many may be defective: a first pass learns the subspace from all patches, a
-    second one from those that are not among the least usual of their image. Mean and covariance are streamed, so the
-    memory does not depend on the number of images.
+    The residual of a principal component analysis of patch features, in units of its usual spread, as in the Gaussian
+    view of PaDiM (https://arxiv.org/abs/2011.08785). Fitted on unlabelled images of which many may be defective: a
+    first pass learns the subspace from all patches, a second one from those that are not among the least usual of
+    their image. Mean and covariance are streamed, so the memory does not depend on the number of images.
 
     Args:
         backbone: Config of the backbone, with its weights in ``init_cfg``; default: EfficientNet-Lite0.

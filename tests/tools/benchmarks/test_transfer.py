@@ -63,7 +63,8 @@ def test_lines_are_appended_and_a_half_one_is_mended(parts, tmp_path):
     assert [one['metrics']['mAP'] for one in records.read_lines([path])] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize('text, message', [('{"init": "x"}\n', 'line 1: dataset, labels'), ('no\nno\n', 'line 1: no JSON')])
+@pytest.mark.parametrize('text, message', [('{"init": "x"}\n', 'line 1: dataset, labels'),
+                                           ('no\nno\n', 'line 1: no JSON')])
 def test_a_foreign_line_is_named(parts, tmp_path, text, message):
     (tmp_path / 'lines.jsonl').write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -172,8 +173,8 @@ def test_bad_input_is_one_line(steel, tmp_path, arguments, message):
 def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     environment = dict(AGSSP_DATA_ROOT=str(tmp_path))
     out, store = tmp_path / 'lines.jsonl', tmp_path / 'maps'
-    subprocess.run([sys.executable, str(ROOT / 'tools' / 'generate_maps.py'), str(steel / 'images' / 'train'), str(store)],
-                   check=True)
+    subprocess.run([sys.executable, str(ROOT / 'tools' / 'generate_maps.py'), str(steel / 'images' / 'train'),
+                    str(store)], check=True)
     small = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
              'train_dataloader.persistent_workers=False']
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',

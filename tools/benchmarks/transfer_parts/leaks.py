@@ -31,7 +31,8 @@ def check_names(annotations: Path) -> None:
         ValueError: If guessing an image's class by its name beats guessing blindly by more than a tenth.
     """
     coco = json.loads(annotations.read_text(encoding='utf-8'))
-    names = {image['id']: re.sub(r'\d+', '#', str(Path(image['file_name']).with_suffix(''))) for image in coco['images']}
+    names = {image['id']: re.sub(r'\d+', '#', str(Path(image['file_name']).with_suffix('')))
+             for image in coco['images']}
     classes: dict[int, Counter] = defaultdict(Counter)
     for annotation in coco['annotations']:
         classes[annotation['image_id']][annotation['category_id']] += 1

@@ -30,7 +30,8 @@ def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
                 raise ValueError(f'{path}, line {number}: no JSON ({error}); mend or delete the line') from error
             missing = [key for key in (*_KEY, 'metrics') if key not in line]
             if missing:
-                raise ValueError(f'{path}, line {number}: {", ".join(missing)} missing; this is no result of transfer.py')
+                raise ValueError(f'{path}, line {number}: {", ".join(missing)} missing; '
+                                 'this is no result of transfer.py')
             lines.append(line)
     return lines
 

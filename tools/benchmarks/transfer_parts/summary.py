@@ -27,7 +27,8 @@ def cells(lines: Iterable[Line]) -> dict[tuple, Cell]:
 def baseline_of(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> tuple | None:
     """The ImageNet row a row is compared with: the best one, at any number of epochs, that shares a seed with it."""
     own = set(grouped[key])
-    rows = [other for other in grouped if other[:4] == key[:4] and other[4][0] == BASELINE and own & set(grouped[other])]
+    rows = [other for other in grouped
+            if other[:4] == key[:4] and other[4][0] == BASELINE and own & set(grouped[other])]
     return max(rows, default=None, key=lambda row: np.mean([values[metric] for values in grouped[row].values()]))
 
 
