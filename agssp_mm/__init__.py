@@ -8,13 +8,14 @@ from importlib import import_module
 from agssp_mm._dependencies import check_dependencies
 from agssp_mm.version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'pretrain']
 
 # Modules that register types, one per line. None of them may pull mmdet, mmpretrain, timm or open_clip.
 REGISTERING_MODULES = (
     'checkpoints.efficientnet_lite',
     'datasets.pseudo_box_dataset',
     'datasets.transforms.anomaly_map_generator',
+    'datasets.transforms.pseudo_proposals',
     'engine.channels_last',
     'engine.detector_export',
     'engine.distillation_pretrainer',
@@ -32,6 +33,14 @@ REGISTERING_MODULES = (
     'teachers.texture',
     'teachers.tiling',
 )
+
+
+def __getattr__(name: str):
+    # The whole pretraining as one call; what it needs is imported when it is asked for.
+    if name == 'pretrain':
+        return import_module(f'{__name__}.api').pretrain
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
 
 check_dependencies()
 for _module in REGISTERING_MODULES:

@@ -13,6 +13,11 @@ SUMMARY = None  # not a command
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which images are meant."""
     parser.add_argument('images', help='folder, text file of names, or COCO JSON (only the file names are read)')
+    add_listing_arguments(parser)
+
+
+def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the images are listed and read."""
     parser.add_argument('--root', help='folder that listed names are relative to (default: the folder itself, or '
                                        'the folder that holds the list)')
     parser.add_argument('--sources', nargs='+', metavar='NAME=WHERE',
@@ -50,6 +55,20 @@ def teacher_names() -> dict[str, str]:
     return {kebab(name.removesuffix('Teacher')): name for name in sorted(classes)}
 
 
+def teacher_config(args: argparse.Namespace) -> dict:
+    """Config of the teacher that the command line asks for.
+
+    Raises:
+        ValueError: If there is no such teacher.
+    """
+    names = teacher_names()
+    if args.teacher not in names:
+        raise ValueError(f'unknown teacher {args.teacher!r}; there are: {", ".join(names)}')
+    settings = Config()
+    settings.merge_from_dict(args.teacher_options)  # a.b=c is the entry b of the setting a
+    return dict(type=names[args.teacher], **settings.to_dict())
+
+
 def build_teacher(args: argparse.Namespace) -> Teacher:
     """Build the teacher that the command line asks for, on its device.
 
@@ -57,13 +76,9 @@ def build_teacher(args: argparse.Namespace) -> Teacher:
         ValueError: If there is no such teacher, or it refuses its settings.
     """
     import torch
-    names = teacher_names()
-    if args.teacher not in names:
-        raise ValueError(f'unknown teacher {args.teacher!r}; there are: {", ".join(names)}')
-    settings = Config()
-    settings.merge_from_dict(args.teacher_options)  # a.b=c is the entry b of the setting a
+    config = teacher_config(args)
     try:
-        teacher = TASK_UTILS.build(dict(type=names[args.teacher], **settings.to_dict()))
+        teacher = TASK_UTILS.build(config)
     except TypeError as error:
         raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: {error}') from error
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')

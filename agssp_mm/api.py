@@ -1,0 +1,209 @@
+"""The whole pretraining as one call."""
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import TASK_UTILS
+
+from agssp_mm.engine.launch import use_mixed_precision
+from agssp_mm.engine.train import train_config
+from agssp_mm.images import ImageList, list_images
+from agssp_mm.maps.generate import generate_maps
+from agssp_mm.maps.store import MapStore
+from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
+                              find_input_needs, inspect_backbone, read_detector, write_config)
+from agssp_mm.recipes.image_sizes import choose_image_size
+from agssp_mm.recipes.labels import read_classes
+from agssp_mm.recipes.run_folder import RunFolder
+from agssp_mm.recipes.start_weights import resolve_start
+from agssp_mm.teachers.base import Teacher
+from agssp_mm.version import __version__
+
+# Where the run goes and how fast it gets there: a run may be continued with others.
+_FREE = ('out', 'workers', 'classes', 'train_annotations', 'val_annotations', 'annotated_images')
+_HELD_OUT = 60
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a run of :func:`pretrain` left.
+
+    Attributes:
+        backbone: ``backbone.pth``, the backbone after stage 1.
+        detector: ``detector.pth``, the detector after stage 2.
+        configs: The configs that were run, and ``finetune.py``.
+        store: The map store.
+    """
+
+    backbone: Path
+    detector: Path
+    configs: tuple[Path, ...]
+    store: Path
+
+
+def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path, *,
+             root: str | Path | None = None, sources: Mapping[str, str] | None = None,
+             value_range: tuple[float, float] | None = None, teacher: str | Mapping[str, Any] = 'TextureTeacher',
+             device: str | None = None, maps: str | Path | None = None, start: str = 'imagenet',
+             image_size: int | None = None, annotations: str | Path | None = None,
+             val_annotations: str | Path | None = None, annotated_images: str | Path | None = None,
+             amp: bool = False, devices: int = 1, resume: bool = True, downloads: bool | None = None,
+             **recipe: Any) -> PretrainResult:
+    """Pretrain a detector on unlabelled images: maps if there are none, AGBP, AGDP.
+
+    ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` and ``finetune.py``, the map store ``maps/``,
+    ``backbone.pth``, ``detector.pth``, and the logs of the stages below ``agbp/`` and ``agdp/``. All is checked before
+    anything is written. A run that was interrupted goes on where it was, with the configs as they stand in ``out``.
+
+    Args:
+        images: Folder, text file of names or COCO JSON (only file names are read).
+        detector: Config of MMDetection 3.x: a path, a name such as ``mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py``,
+            or a Config.
+        out: Folder of the run; new, empty, or of this very run.
+        root: Folder that listed names are relative to.
+        sources: Declared parts of the images, see :func:`agssp_mm.images.list_images`.
+        value_range: Grey values of deep images that become 0 and 255.
+        teacher: Type or config of the teacher.
+        device: Where the teacher runs; default: "cuda" where there is one.
+        maps: Finished map store to use instead of making one.
+        start: "imagenet" (initial weights of the config itself), "coco" (the checkpoint published for it), "none", or
+            a file or URL.
+        image_size: Side of the crops in pixels; default: the median of the images' longer sides.
+        annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it.
+        val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``.
+        annotated_images: Folder of the images that these name; default: ``root``.
+        amp: Mixed precision in both stages.
+        devices: Number of GPUs, or of processes where there is none.
+        resume: Go on with an interrupted run; else its folder is refused.
+        downloads: Whether initial weights may be fetched from the network; None tries.
+        **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
+            ``agdp_epochs``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``, ``rule``,
+            ``workers``, ``seed``.
+
+    Raises:
+        FileNotFoundError: If images, config or a checkpoint do not exist.
+        ValueError: If a setting does not fit, the config is not that of a detector that can be pretrained, or ``out``
+            belongs to something else.
+        RuntimeError: If a training on several devices fails.
+    """
+    listed = list_images(images, root, sources)
+    found = read_detector(detector, downloads)
+    start, bare_start = resolve_start(start, detector, found)
+    folder = RunFolder(out)
+    store = Path(maps) if maps else folder.path / 'maps'
+    maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
+    made_by = _build_teacher(maker) if maps is None else None
+    labels = _labels(annotations, val_annotations, annotated_images, listed)
+    settings = _settings(recipe, images=str(images), store=str(store), out=str(out), start=start,
+                         bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
+                         num_images=len(listed), image_size=image_size or choose_image_size(listed),
+                         held_out=min(_HELD_OUT, len(listed) // 10), **labels)
+    _check_devices(devices)
+    identity = _identity(settings, found, listed, maker, maps, amp, value_range)
+    is_there = folder.check(identity, resume)
+    if maps is not None:
+        MapStore.open(store)
+    configs = _derive(found, settings, amp)
+    configs['maps'] = Config(dict(images=str(images), image_root=None if root is None else str(root),
+                                  sources=dict(sources or {}) or None, value_range=value_range, store=str(store),
+                                  teacher=maker if maps is None else None, batch_size=8, seed=settings.seed))
+    folder.claim(identity)
+    paths = _write(configs, folder.path, found, keep=is_there, rewrite=('finetune', ) if annotations else ())
+    if maps is None:
+        _make_maps(listed, made_by, device, store, value_range, settings.seed)
+    for stage, name in (('agbp', 'backbone.pth'), ('agdp', 'detector.pth')):
+        if not (folder.path / name).is_file():
+            _train(paths[stage], devices)
+            folder.take_up(stage, name)
+    return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store)
+
+
+def _build_teacher(config: Mapping[str, Any]) -> Teacher:
+    try:
+        teacher = TASK_UTILS.build(dict(config))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'teacher: {dict(config)} cannot be built ({error.args[0] if error.args else error})') from error
+    if not isinstance(teacher, Teacher):
+        raise ValueError(f'teacher: {config["type"]} is no teacher')
+    return teacher
+
+
+def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -> dict[str, Any]:
+    if annotations is None:
+        if val_annotations or annotated_images:
+            raise ValueError('val_annotations and annotated_images go with annotations, which are not given')
+        return {}
+    classes = read_classes(annotations)
+    if val_annotations and not set(read_classes(val_annotations)) <= set(classes):
+        raise ValueError(f'{val_annotations} has classes that {annotations} does not have: '
+                         f'{sorted(set(read_classes(val_annotations)) - set(classes))}')
+    return dict(classes=classes, train_annotations=str(annotations), annotated_images=str(annotated_images or listed.root),
+                val_annotations=str(val_annotations or annotations))
+
+
+def _settings(recipe: Mapping[str, Any], **chosen: Any) -> RecipeSettings:
+    known = set(RecipeSettings.__dataclass_fields__) - set(chosen)
+    unknown = sorted(set(recipe) - known)
+    if unknown:
+        raise ValueError(f'unknown settings {unknown}; there are: {", ".join(sorted(known))}')
+    return RecipeSettings(**recipe, **chosen)
+
+
+def _check_devices(devices: int) -> None:
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise ValueError(f'devices: {devices} asked for, but there are {torch.cuda.device_count()} GPUs')
+
+
+def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList, teacher: Mapping[str, Any],
+              maps: Any, amp: bool, value_range: Any) -> dict[str, Any]:
+    """What the results depend on."""
+    digest = hashlib.sha256(json.dumps(detector.config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
+    kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    return dict(kept, version=__version__, detector=detector.name, detector_config=digest,
+                image_list=listed.fingerprint(), teacher=None if maps else dict(teacher), amp=amp,
+                value_range=list(value_range) if value_range else None)
+
+
+def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool) -> dict[str, Config]:
+    facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
+    configs = dict(agbp=derive_agbp(detector, settings, facts, needs), agdp=derive_agdp(detector, settings, facts, needs))
+    if amp:
+        for config in configs.values():
+            use_mixed_precision(config)
+    return dict(configs, finetune=derive_finetune(detector, settings, needs))
+
+
+def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector, keep: bool,
+           rewrite: Sequence[str]) -> dict[str, Path]:
+    paths = {name: folder / f'{name}.py' for name in configs}
+    titles = dict(maps='anomaly maps', agbp='stage 1 (AGBP)', agdp='stage 2 (AGDP)',
+                  finetune='fine-tuning; set your COCO files (ann_file), images (data_prefix) and classes, or have it '
+                           'written by agssp pretrain ... --annotations FILE')
+    for name, path in paths.items():
+        if not (keep and path.is_file() and name not in rewrite):
+            write_config(configs[name], path, [f'{detector.name}: {titles[name]}', *detector.notes])
+    return paths
+
+
+def _make_maps(listed: ImageList, teacher: Teacher, device: str | None, store: Path, value_range: Any, seed: int) -> None:
+    teacher = teacher.to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    print(generate_maps(listed, teacher, store, seed=seed, value_range=value_range))
+
+
+def _train(config: Path, devices: int) -> None:
+    if devices == 1:
+        train_config(config)
+        return
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}', '-m',
+               'agssp_mm.engine.train', str(config), '--launcher', 'pytorch']
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise RuntimeError(f'the training {config} on {devices} devices failed with exit status {status}; the same '
+                           'call goes on from its last checkpoint once the cause is gone')

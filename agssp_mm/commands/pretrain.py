@@ -1,0 +1,62 @@
+"""``agssp pretrain``: unlabelled images and a detector's config in, pretrained checkpoints out."""
+import argparse
+
+from ..recipes.settings import RecipeSettings
+from .options import add_listing_arguments, add_teacher_arguments, parse_sources, teacher_config
+
+SUMMARY = 'pretrain a detector on unlabelled images: maps, AGBP, AGDP'
+_PASSED_ON = ('agbp_epochs', 'agdp_epochs', 'finetune_epochs', 'batch_size', 'agbp_lr', 'agdp_lr', 'workers', 'seed')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('--images', required=True,
+                        help='folder, text file of names, or COCO JSON (only the file names are read)')
+    parser.add_argument('--detector', required=True, metavar='CONFIG',
+                        help='config of MMDetection 3.x: a path, or mmdet::folder/name.py')
+    parser.add_argument('--out', required=True, help='folder of the run; an interrupted run in it goes on')
+    add_listing_arguments(parser)
+    add_teacher_arguments(parser)
+    parser.add_argument('--maps', metavar='STORE', help='finished map store to use instead of making one')
+    parser.add_argument('--start', default='imagenet', metavar='WEIGHTS',
+                        help='"imagenet": the initial weights that the config names (default); "coco": the checkpoint '
+                             'published for it; "none"; or a file or URL')
+    parser.add_argument('--image-size', type=int, metavar='PIXELS',
+                        help="side of the crops (default: the median of the images' longer sides)")
+    parser.add_argument('--train-backbone', action='store_true', help='train the backbone in AGDP too')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--devices', type=int, default=1, help='GPUs, or processes where there is none (default 1)')
+    parser.add_argument('--no-resume', action='store_true', help='refuse a folder that holds this run already')
+    _add_recipe_arguments(parser)
+    labelled = parser.add_argument_group('labelled images, for finetune.py alone')
+    labelled.add_argument('--annotations', metavar='COCO', help='COCO JSON to fine-tune on')
+    labelled.add_argument('--val-annotations', metavar='COCO', help='COCO JSON to measure on (default: the same)')
+    labelled.add_argument('--annotated-images', metavar='FOLDER', help='folder of their images (default: --root)')
+
+
+def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    default = {name: field.default for name, field in RecipeSettings.__dataclass_fields__.items()}
+    parser.add_argument('--batch-size', type=int, default=default['batch_size'],
+                        help='images per step and device in AGBP; AGDP takes half (default %(default)s)')
+    for stage in ('agbp', 'agdp', 'finetune'):
+        parser.add_argument(f'--{stage}-epochs', type=int, default=default[f'{stage}_epochs'], metavar='N',
+                            help='(default %(default)s)')
+    parser.add_argument('--agbp-lr', type=float, default=default['agbp_lr'], help='(default %(default)s)')
+    parser.add_argument('--agdp-lr', type=float, help="(default: the config's own, scaled to the batch)")
+    parser.add_argument('--workers', type=int, default=default['workers'], help='loader processes (default %(default)s)')
+    parser.add_argument('--seed', type=int, default=default['seed'], help='(default %(default)s)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pretrain and say where everything is."""
+    from ..api import pretrain
+    result = pretrain(
+        args.images, args.detector, args.out, root=args.root, sources=parse_sources(args.sources),
+        value_range=tuple(args.value_range) if args.value_range else None, teacher=teacher_config(args),
+        device=args.device, maps=args.maps, start=args.start, image_size=args.image_size, amp=args.amp,
+        devices=args.devices, resume=not args.no_resume, freeze_backbone=not args.train_backbone,
+        annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,
+        **{name: getattr(args, name) for name in _PASSED_ON})
+    print(f'backbone: {result.backbone}\ndetector: {result.detector}\nmaps: {result.store}\nconfigs: '
+          f'{", ".join(map(str, result.configs))}\nto fine-tune: python tools/train.py {args.out}/finetune.py')
+    return 0

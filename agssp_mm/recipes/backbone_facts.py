@@ -1,0 +1,151 @@
+"""What a backbone gives and how it freezes, found by building it and running it once."""
+import contextlib
+import inspect
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..models.levels import as_levels
+from .building import build, model_class, without_weights
+from .source_detector import SourceDetector
+
+# Most backbones have four stages; some count the stem or have more.
+_WHOLE = (4, 5, 6, 7, 3)
+_SIDES = (128, 256, 512)
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What the recipes need to know of a backbone.
+
+    Attributes:
+        name: Class of the backbone.
+        channels: Of each level that it returns.
+        strides: Of each level, in input pixels.
+        levels: The two coarsest levels (one where there is only one), counted from the end: what AGBP distils.
+        stem_frozen: Settings under which the first two of its stages rest and the distilled levels still learn, as
+            in all AGBP variants of AGSSP (arXiv 2509.18919); empty where it cannot freeze.
+        nothing_frozen: Settings under which all of it learns.
+        all_frozen: Settings under which none of it learns, statistics included; None where it has none such.
+    """
+
+    name: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    levels: tuple[int, ...]
+    stem_frozen: dict = field(default_factory=dict)
+    nothing_frozen: dict = field(default_factory=dict)
+    all_frozen: dict | None = None
+
+
+def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
+    """Build the backbone of a detector and look.
+
+    Raises:
+        ValueError: If it cannot be built, returns no feature maps, or has nothing to train.
+    """
+    config = without_weights(detector.model['backbone'])
+    backbone = _build(config, detector)
+    name = type(backbone).__name__
+    side, features = _run(backbone, name)
+    strides = tuple(side // min(one.shape[-2:]) for one in features)
+    count = min(2, len(features))
+    # Coarsest last, whatever the order that the backbone returns them in.
+    coarsest = sorted(range(len(features)), key=lambda index: (strides[index], index))[-count:]
+    levels = tuple(index - len(features) for index in coarsest)
+    nothing = _settings(config, detector, frozen=None)
+    _check_trainable(_build({**config, **nothing}, detector), levels, side, name)
+    return BackboneFacts(name, tuple(one.shape[1] for one in features), strides, levels,
+                         _stem_frozen(config, detector, levels, side), nothing, _all_frozen(config, detector))
+
+
+def accepted_settings(cls: type) -> dict[str, object]:
+    """Arguments of a class and, where it passes others on, of its parents, with their defaults."""
+    found: dict[str, object] = {}
+    for one in cls.__mro__:
+        if '__init__' not in vars(one):
+            continue
+        parameters = inspect.signature(one.__init__).parameters.values()
+        for parameter in parameters:
+            found.setdefault(parameter.name, parameter.default)
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found
+
+
+def _build(config: dict, detector: SourceDetector) -> nn.Module:
+    try:
+        return build(config, detector.scope)
+    except Exception as error:  # whatever the constructor of somebody else's class raises
+        raise ValueError(f'the backbone {config["type"]} of {detector.name} cannot be built '
+                         f'({type(error).__name__}: {error})') from error
+
+
+def _run(backbone: nn.Module, name: str) -> tuple[int, tuple[Tensor, ...]]:
+    backbone.eval()
+    problem: Exception | None = None
+    for side in _SIDES:
+        try:
+            with torch.no_grad():
+                return side, as_levels(backbone(torch.zeros(1, 3, side, side)))
+        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+            problem = error
+    raise ValueError(f'the backbone {name} gives no feature maps for images of {_SIDES} pixels: {problem}')
+
+
+def _settings(config: dict, detector: SourceDetector, frozen: int | None) -> dict:
+    """``frozen_stages`` and ``norm_eval`` as far as the backbone has them; None freezes nothing."""
+    accepted = accepted_settings(model_class(config, detector.scope))
+    settings = {}
+    if 'frozen_stages' in accepted:
+        default = accepted['frozen_stages']
+        nothing = default if isinstance(default, int) and default <= 0 else -1
+        settings['frozen_stages'] = nothing if frozen is None else frozen
+    if 'norm_eval' in accepted:
+        settings['norm_eval'] = False
+    return settings
+
+
+def _stem_frozen(config: dict, detector: SourceDetector, levels: tuple[int, ...], side: int) -> dict:
+    for frozen in (2, 1):
+        settings = _settings(config, detector, frozen)
+        if 'frozen_stages' not in settings:
+            return {}
+        with contextlib.suppress(ValueError):
+            if all(_learning(_build({**config, **settings}, detector), levels, side)):
+                return settings
+    return {}
+
+
+def _all_frozen(config: dict, detector: SourceDetector) -> dict | None:
+    for frozen in _WHOLE:
+        settings = _settings(config, detector, frozen)
+        if 'frozen_stages' not in settings:
+            return None
+        if 'norm_eval' in settings:
+            settings['norm_eval'] = True
+        with contextlib.suppress(ValueError):
+            backbone = _build({**config, **settings}, detector)
+            backbone.train()
+            norms = [one for one in backbone.modules() if isinstance(one, _BatchNorm)]
+            if not any(one.requires_grad for one in backbone.parameters()) and not any(one.training for one in norms):
+                return settings
+    return None
+
+
+def _learning(backbone: nn.Module, levels: tuple[int, ...], side: int) -> list[bool]:
+    """Which of the levels get a gradient to some weight of the backbone."""
+    backbone.train()
+    for module in backbone.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()  # a single image has no statistics
+    features = as_levels(backbone(torch.zeros(1, 3, side, side)))
+    return [features[level].requires_grad for level in levels]
+
+
+def _check_trainable(backbone: nn.Module, levels: tuple[int, ...], side: int, name: str) -> None:
+    if not all(_learning(backbone, levels, side)):
+        raise ValueError(f'the backbone {name} is frozen: its levels {levels} depend on no weight that can learn, so '
+                         'AGBP has nothing to train; take a backbone that can be trained')

@@ -1,0 +1,86 @@
+"""The data pipelines of the stages: short, geometric and photometric, the same for every detector."""
+from typing import Any
+
+from .walk import walk
+
+_FLIP = dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical'])
+_TEST_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+
+
+def agbp_pipelines(image_size: int, carrier: dict) -> tuple[list[dict], list[dict]]:
+    """Pipelines for training and validation of stage 1.
+
+    Args:
+        image_size: Side of the square crops in pixels.
+        carrier: Config of the AnomalyMapGenerator.
+    """
+    size = (image_size, image_size)
+    pack = dict(type='PackDetInputs', meta_keys=('img_path', 'img_shape'))
+    load = [dict(type='LoadImageFromFile'), carrier]
+    train = [*load, *_random_crop(size), dict(_FLIP), dict(type='PhotoMetricDistortion'), pack]
+    return train, [*load, dict(type='Resize', scale=size, keep_ratio=True), pack]
+
+
+def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool,
+                   proposals: bool = False) -> tuple[list[dict], list[dict]]:
+    """Pipelines of stage 2: the usual one, and the plain one that hooks switch to near the end.
+
+    Args:
+        image_size: Longer side in pixels.
+        masks: Settings of LoadAnnotations for masks; None without.
+        fixed: Pad every image to a square.
+        proposals: Make proposals, for detectors that do not make their own.
+    """
+    size = (image_size, image_size)
+    usual = [*_load(masks), *_random_crop(size), *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
+             *_pad(size, fixed), dict(type='PackDetInputs')]
+    plain = finetune_pipelines(image_size, masks, fixed, None)[0]
+    if proposals:
+        for pipeline in (usual, plain):
+            pipeline.insert(-1, dict(type='PseudoProposals'))
+    return usual, plain
+
+
+def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool,
+                       original: Any) -> tuple[list[dict], list[dict]]:
+    """Pipelines for training and testing of the fine-tuning.
+
+    Args:
+        image_size: Longer side in pixels.
+        masks: Settings of LoadAnnotations for masks; None without.
+        fixed: Pad every image to a square.
+        original: The test data loader of the user's config: where it centres images on a padded canvas, as the
+            CenterNets need it, so does this pipeline.
+    """
+    size = (image_size, image_size)
+    resize = dict(type='Resize', scale=size, keep_ratio=True)
+    train = [*_load(masks), resize, *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
+             *_pad(size, fixed), dict(type='PackDetInputs')]
+    canvas = [dict(part) for part in walk(original or {}) if part.get('type') == 'RandomCenterCropPad'][:1]
+    keys = (*_TEST_KEYS, 'border') if canvas else _TEST_KEYS
+    test = [dict(type='LoadImageFromFile'), resize, *canvas, *([] if canvas else _pad(size, fixed)),
+            dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks)),
+            dict(type='PackDetInputs', meta_keys=keys)]
+    return train, test
+
+
+def _load(masks: dict | None) -> list[dict]:
+    return [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks))]
+
+
+def _mask_settings(masks: dict | None) -> dict:
+    return dict(masks or {})
+
+
+def _random_crop(size: tuple[int, int]) -> list[dict]:
+    return [dict(type='RandomResize', scale=size, ratio_range=(1.0, 1.5), keep_ratio=True),
+            dict(type='RandomCrop', crop_size=size)]
+
+
+def _small_boxes() -> list[dict]:
+    # What a crop leaves of a box may be less than a pixel.
+    return [dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=False)]
+
+
+def _pad(size: tuple[int, int], fixed: bool) -> list[dict]:
+    return [dict(type='Pad', size=size, pad_val=dict(img=114, masks=0))] if fixed else []

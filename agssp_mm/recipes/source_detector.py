@@ -1,0 +1,131 @@
+"""The detector that a user wants to pretrain, read from any MMDetection 3.x config."""
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.config.utils import ConfigParsingError
+from mmengine.utils import get_installed_path, is_installed
+
+from .branches import (drop_semantic_branches, inline_teachers, mask_loading, needs_proposals,
+                       replace_grouped_norms)
+from .building import model_class
+from .classes import count_classes
+from .reachability import drop_unreachable
+
+
+@dataclass(frozen=True)
+class SourceDetector:
+    """What the recipes need to know of a user's config.
+
+    Attributes:
+        name: Of the config, without its suffix.
+        model: Config of the detector alone: out of a semi-supervised wrapper, without semantic branches and without
+            initial weights that cannot be reached.
+        config: The whole config as it was read.
+        scope: Registry scope of its types.
+        notes: What was changed in ``model``, for people.
+        masks: Settings of LoadAnnotations where the detector learns masks, else None.
+    """
+
+    name: str
+    model: dict = field(repr=False)
+    config: Config = field(repr=False)
+    scope: str = 'mmdet'
+    notes: tuple[str, ...] = ()
+    masks: dict | None = None
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the config as it was read; None if it has none."""
+        return count_classes(self.model)
+
+    @property
+    def needs_proposals(self) -> bool:
+        """Whether it judges proposals of another model; see `agssp_mm.recipes.branches.needs_proposals`."""
+        return needs_proposals(self.model)
+
+
+def read_detector(source: str | Path | Config, downloads: bool | None = None) -> SourceDetector:
+    """Read a detector's config and check that it can be pretrained.
+
+    Args:
+        source: Path of a config, a name such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a Config.
+        downloads: Whether initial weights may be fetched from the network; None tries.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ValueError: If it is no config, or not that of a detector with a backbone of a known type.
+    """
+    config = _load(source)
+    name = Path(config.filename).stem if config.filename else 'detector'
+    scope = config.get('default_scope') or 'mmdet'
+    model = config.get('model')
+    if not isinstance(model, dict) or not model.get('type'):
+        raise ValueError(f'{name} is not the config of a detector: it has no `model` with a `type`')
+    model = model.to_dict()
+    preprocessor = config.get('data_preprocessor')
+    if preprocessor:
+        model.setdefault('data_preprocessor', preprocessor.to_dict())
+    notes = []
+    inner = model.get('detector')
+    if 'backbone' not in model and isinstance(inner, dict) and 'backbone' in inner:
+        notes.append(f'the detector inside {model["type"]} is pretrained alone')
+        model = inner
+    _check(model, name, scope)
+    notes += drop_semantic_branches(model, scope)
+    notes += inline_teachers(model, Path(get_installed_path('mmdet')) / '.mim')
+    notes += replace_grouped_norms(model)
+    if needs_proposals(model):
+        notes.append('it judges proposals of another model: stage 2 makes them round the pseudo boxes, the pipelines of '
+                     'the fine-tuning must load yours (LoadProposals)')
+    unreachable = drop_unreachable(model, downloads)
+    if unreachable:
+        notes.append(f'{len(unreachable)} initial weights left out, because they cannot be reached here: '
+                     f'{", ".join(unreachable)}')
+    return SourceDetector(name, model, config, scope, tuple(notes), mask_loading(config))
+
+
+def _check(model: dict, name: str, scope: str) -> None:
+    from mmdet.models.detectors.base import BaseDetector
+    cls = model_class(model, scope, f'model in {name}')
+    if not issubclass(cls, BaseDetector):
+        raise ValueError(f'{name} is not the config of a detector: its model is a {cls.__name__}; give one of '
+                         'MMDetection, such as mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py')
+    backbone = model.get('backbone')
+    if not isinstance(backbone, dict):
+        raise ValueError(f'{name} has no backbone: model.backbone is {backbone!r}, and there is nothing to pretrain')
+    model_class(backbone, scope, f'backbone in {name}')
+
+
+def _load(source: str | Path | Config) -> Config:
+    if isinstance(source, Config):
+        return source
+    path = _installed(str(source)) if '::' in str(source) else Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f'detector: there is no config {source}; {_near(path)}')
+    if path.suffix not in ('.py', '.yml', '.yaml', '.json'):
+        raise ValueError(f'detector: {source} ends in "{path.suffix}"; a config is a .py, .yml, .yaml or .json file')
+    try:
+        config = Config.fromfile(path)
+    except (SyntaxError, AttributeError, TypeError, NameError, ConfigParsingError) as error:
+        raise ValueError(f'detector: {source} is no config that MMEngine can read '
+                         f'({type(error).__name__}: {error})') from error
+    # A config written with imports holds classes; as plain text it names them, like any other.
+    return Config(config.to_dict(), filename=str(path))
+
+
+def _installed(source: str) -> Path:
+    package, name = source.split('::', 1)
+    if not is_installed(package):
+        raise FileNotFoundError(f'detector: {source} is in {package}, which is not installed')
+    path = Path(get_installed_path(package)) / '.mim' / 'configs' / name
+    return path if path.suffix == '.py' else path.with_name(f'{path.name}.py')
+
+
+def _near(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else path.parent.parent
+    names = {one.stem: one for one in folder.glob('*.py' if path.parent.is_dir() else '*/*.py')}
+    near = difflib.get_close_matches(path.stem, names, 3)
+    where = f'close to it are {", ".join(f"{names[one].parent.name}/{one}.py" for one in near)}' if near else ''
+    return where or 'give the path of a config, or package::folder/name.py'

@@ -1,0 +1,207 @@
+"""The three stages of the pretraining as configs, derived from a detector's own."""
+import copy
+import math
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .backbone_facts import BackboneFacts, inspect_backbone
+from .classes import set_num_classes
+from .input_needs import InputNeeds, find_input_needs
+from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
+from .runtime import loader, runtime
+from .schedule import agbp_optimizer, detector_optimizer, short_schedule
+from .settings import RecipeSettings
+from .source_detector import SourceDetector
+from .training_hooks import move_hooks, needs_mix_dataset
+
+_NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')
+
+
+def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
+                needs: InputNeeds | None = None) -> Config:
+    """Stage 1: distilling the anomaly maps into the detector's backbone.
+
+    The two coarsest levels are distilled; where the backbone starts from weights and can freeze, its first two stages
+    rest (AGSSP, arXiv 2509.18919). Without weights nothing is frozen: there would be nothing to keep.
+
+    Args:
+        detector: The user's detector.
+        settings: Of the run.
+        facts: Of its backbone, if known already.
+        needs: Of its input, if known already.
+
+    Returns:
+        A config for MMEngine's runner. It writes ``backbone.pth``.
+
+    Raises:
+        ValueError: If the backbone cannot be pretrained.
+    """
+    facts = facts or inspect_backbone(detector)
+    needs = needs or find_input_needs(detector, settings.image_size)
+    backbone = copy.deepcopy(detector.model['backbone'])
+    if settings.start == 'none' or settings.has_start_file:
+        backbone['init_cfg'] = None
+    if settings.bare_start:
+        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
+    has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
+    backbone.update(facts.stem_frozen if has_weights and facts.stem_frozen else facts.nothing_frozen)
+    size = _rounded(settings.image_size, needs)
+    train, val = agbp_pipelines(size, dict(
+        type='AnomalyMapGenerator', store=settings.store, image_root=_image_root(settings)))
+    dataset = _images(settings, held_out=settings.held_out)
+    rest = settings.num_images and settings.num_images - settings.held_out
+    batch_size, steps = _steps(settings.batch_size, settings, rest, settings.agbp_epochs, drop_last=True)
+    config = dict(
+        runtime(detector, settings, 'agbp'),
+        model=dict(type='BackbonePretrainer', backbone=backbone, data_preprocessor=_preprocessor(detector, needs)),
+        train_dataloader=loader(dict(dataset, pipeline=train), settings, batch_size, drop_last=True),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agbp_epochs,
+                       val_interval=settings.agbp_epochs),
+        optim_wrapper=agbp_optimizer(settings.agbp_lr),
+        param_scheduler=short_schedule(settings.agbp_epochs, steps),
+        custom_hooks=[dict(type='LoadReportHook'), dict(type='DistillationPretrainer', levels=facts.levels)],
+        # Levels that are not distilled leave weights without gradient.
+        find_unused_parameters=True)
+    if settings.held_out:
+        held_out = loader(dict(dataset, test_mode=True, pipeline=val), settings, batch_size, shuffle=False)
+        config.update(val_dataloader=held_out, val_evaluator=dict(type='MapAgreement'), val_cfg=dict(type='ValLoop'))
+    if settings.has_start_file and not settings.bare_start:
+        config['load_from'] = settings.start
+    return Config(config)
+
+
+def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
+                needs: InputNeeds | None = None) -> Config:
+    """Stage 2: training neck and head on pseudo boxes of the one class ``anomaly``.
+
+    Masks of the same components come along where the detector learns masks. Optimizer and hooks are the config's own,
+    moved to the short schedule.
+
+    Args:
+        detector: The user's detector.
+        settings: Of the run.
+        facts: Of its backbone, if known already.
+        needs: Of its input, if known already.
+
+    Returns:
+        A config for MMEngine's runner. It starts from ``backbone.pth`` and writes ``detector.pth``.
+    """
+    facts = facts or inspect_backbone(detector)
+    needs = needs or find_input_needs(detector, settings.image_size)
+    model, hooks = _detector_model(detector, needs, num_classes=1), []
+    if settings.freeze_backbone:
+        if facts.all_frozen is not None:
+            model['backbone'].update(facts.all_frozen)
+        else:
+            hooks.append(dict(type='FreezeHook', modules=('backbone', )))
+    if settings.has_start_file and not settings.bare_start:
+        # Neck and head; the backbone of stage 1 is loaded over it.
+        model['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
+    usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed,
+                                  detector.needs_proposals)
+    batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
+    moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
+    dataset = _images(settings, rule=settings.rule, with_mask=detector.masks is not None,
+                      filter_cfg=dict(filter_empty_gt=True), pipeline=usual)
+    config = dict(
+        runtime(detector, settings, 'agdp'),
+        model=model,
+        train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agdp_epochs),
+        optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, settings.agdp_lr),
+        param_scheduler=short_schedule(settings.agdp_epochs, steps),
+        custom_hooks=[*moved, *hooks, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
+                      dict(type='DetectorExportHook')],
+        load_from=str(Path(settings.out) / 'backbone.pth'),
+        find_unused_parameters=bool(hooks) or detector.config.get('find_unused_parameters', False))
+    return Config(config)
+
+
+def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: InputNeeds | None = None) -> Config:
+    """Stage 3: fine-tuning on labelled images, from ``detector.pth``.
+
+    Args:
+        detector: The user's detector.
+        settings: Of the run, with the labelled images.
+        needs: Of its input, if known already.
+
+    Returns:
+        A config for MMEngine's runner: the detector with the user's classes.
+    """
+    needs = needs or find_input_needs(detector, settings.image_size)
+    model = _detector_model(detector, needs, num_classes=len(settings.classes))
+    original = detector.config.get('test_dataloader')
+    train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original)
+    epochs, batch_size = settings.finetune_epochs, settings.detector_batch_size
+    moved = move_hooks(detector.config, epochs, None, train)
+    common = dict(type='CocoDataset', metainfo=dict(classes=tuple(settings.classes)),
+                  data_prefix=dict(img=settings.annotated_images))
+    dataset = dict(common, ann_file=settings.train_annotations, filter_cfg=dict(filter_empty_gt=False),
+                   pipeline=train)
+    held_out = loader(dict(common, ann_file=settings.val_annotations, test_mode=True, pipeline=test), settings,
+                      batch_size, shuffle=False)
+    metric = dict(type='CocoMetric', ann_file=settings.val_annotations,
+                  metric=['bbox', 'segm'] if detector.masks else 'bbox')
+    return Config(dict(
+        runtime(detector, settings, 'finetune'),
+        model=model,
+        train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
+        val_dataloader=held_out, test_dataloader=copy.deepcopy(held_out),
+        val_evaluator=metric, test_evaluator=dict(metric),
+        val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=max(epochs // 10, 1)),
+        optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, None),
+        param_scheduler=short_schedule(epochs, None),
+        custom_hooks=[*moved, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
+        load_from=str(Path(settings.out) / 'detector.pth'),
+        find_unused_parameters=detector.config.get('find_unused_parameters', False)))
+
+
+def _detector_model(detector: SourceDetector, needs: InputNeeds, num_classes: int) -> dict:
+    model = copy.deepcopy(detector.model)
+    set_num_classes(model, num_classes)
+    model['backbone']['init_cfg'] = None
+    if model['backbone'].get('pretrained'):
+        model['backbone']['pretrained'] = False if model['backbone']['pretrained'] is True else None
+    own = dict(model.get('data_preprocessor') or dict(type='DetDataPreprocessor'))
+    # Sizes of batch augmentations are those of everyday photographs.
+    model['data_preprocessor'] = dict(own, batch_augments=None, pad_size_divisor=needs.divisor)
+    return model
+
+
+def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:
+    own = detector.model.get('data_preprocessor') or {}
+    return dict(type='DetDataPreprocessor', **{key: own[key] for key in _NORMALISATION if key in own},
+                pad_size_divisor=math.lcm(32, needs.divisor), pad_seg=True)
+
+
+def _images(settings: RecipeSettings, **more) -> dict:
+    return dict(type='PseudoBoxDataset', images=settings.images, store=settings.store,
+                image_root=settings.image_root, **more)
+
+
+def _image_root(settings: RecipeSettings) -> str:
+    if settings.image_root:
+        return settings.image_root
+    images = Path(settings.images)
+    return str(images if images.is_dir() or not images.suffix else images.parent)
+
+
+def _mixable(dataset: dict, hooks: list[dict]) -> dict:
+    return dict(type='MultiImageMixDataset', dataset=dataset, pipeline=[]) if needs_mix_dataset(hooks) else dataset
+
+
+def _rounded(image_size: int, needs: InputNeeds) -> int:
+    divisor = math.lcm(32, needs.divisor)
+    return -(-image_size // divisor) * divisor
+
+
+def _steps(batch_size: int, settings: RecipeSettings, num_images: int | None, epochs: int,
+           drop_last: bool = False) -> tuple[int, int | None]:
+    """Batch size, no larger than the set, and number of steps of a whole training."""
+    if not num_images:
+        return batch_size, None
+    share = max(num_images // settings.devices, 1)
+    batch_size = min(batch_size, share)
+    return batch_size, epochs * (share // batch_size if drop_last else math.ceil(share / batch_size))

@@ -1,0 +1,54 @@
+"""Which weights a pretraining starts from."""
+from pathlib import Path
+from typing import Any
+
+from mmengine.hub import get_config
+
+from ..checkpoints.reading import read_checkpoint, weights_of
+from ..checkpoints.report import compare_weights
+from .building import build, without_weights
+from .source_detector import SourceDetector
+
+_LEAST_SHARE = 0.5
+
+
+def resolve_start(start: str, source: Any, detector: SourceDetector) -> tuple[str, bool]:
+    """Find the checkpoint to start from and check that it belongs to the detector.
+
+    Args:
+        start: "imagenet" (the initial weights that the config itself names), "none", "coco" (the checkpoint that
+            MMDetection publishes for the config), or a file or URL.
+        source: What the detector was read from.
+        detector: The detector.
+
+    Returns:
+        "imagenet", "none" or a checkpoint, and whether that holds a backbone without the prefix ``backbone.``.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint, or it cannot be reached.
+        ValueError: If it is none, or was made for another architecture; or if MMDetection has none.
+    """
+    if start in ('imagenet', 'none'):
+        return start, False
+    if start == 'coco':
+        start = _published(source, detector)
+    weights = weights_of(read_checkpoint(start))
+    own = {name.removeprefix('backbone.'): value for name, value in weights.items() if name.startswith('backbone.')}
+    backbone = build(without_weights(detector.model['backbone']), detector.scope)
+    report = compare_weights(backbone.state_dict(), own or weights)
+    if report.matched_share < _LEAST_SHARE:
+        raise ValueError(f'start: {start} was made for another architecture than the {type(backbone).__name__} of '
+                         f'{detector.name}: {report.matched_share:.0%} of the tensors match, at least '
+                         f'{_LEAST_SHARE:.0%} are needed.\n{report.text()}')
+    return str(start if '://' in str(start) else Path(start).expanduser()), not own
+
+
+def _published(source: Any, detector: SourceDetector) -> str:
+    given = str(source)
+    if '::' in given:
+        try:
+            return get_config(given, pretrained=True).model_path
+        except (AssertionError, AttributeError, ValueError):
+            pass
+    raise ValueError(f'start: MMDetection publishes no checkpoint for {detector.name}; give a config by its published '
+                     'name, such as mmdet::retinanet/retinanet_r50_fpn_1x_coco.py, or the file or URL of a checkpoint')

@@ -1,0 +1,51 @@
+"""One call from unlabelled images to checkpoints that the detector's own config loads."""
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from agssp_mm.cli import main
+
+DETECTOR = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for seed in range(8):
+        image = np.random.default_rng(seed).integers(90, 110, (64, 64), dtype=np.uint8)
+        image[8 + 4 * seed:20 + 4 * seed, 16:40] = 220
+        cv2.imwrite(str(folder / f'{seed}.png'), image)
+    return folder
+
+
+@pytest.mark.slow
+def test_images_and_a_detector_become_configs_and_checkpoints(images, tmp_path, capsys):
+    out = tmp_path / 'run'
+    arguments = ['pretrain', '--images', str(images), '--detector', DETECTOR, '--out', str(out), '--start', 'none',
+                 '--agbp-epochs', '1', '--agdp-epochs', '1', '--batch-size', '4', '--image-size', '64', '--workers', '0']
+    assert main(arguments) == 0
+    assert f'detector: {out / "detector.pth"}' in capsys.readouterr().out
+    assert {path.name for path in out.glob('*.py')} == {'maps.py', 'agbp.py', 'agdp.py', 'finetune.py'}
+    assert Config.fromfile(out / 'agdp.py').model.bbox_head.num_classes == 1
+    backbone, detector = (torch.load(out / f'{name}.pth', weights_only=True)['state_dict']
+                          for name in ('backbone', 'detector'))
+    assert set(backbone) == {name for name in detector if name.startswith('backbone.')}
+    # the paper's recipe freezes the backbone in AGDP
+    assert all(torch.equal(backbone[name], detector[name]) for name in backbone)
+    assert any(name.startswith('bbox_head.') for name in detector)
+
+    written = {path: path.stat().st_mtime_ns for path in out.glob('*.pth')}
+    assert main(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert main([*arguments, '--seed', '1']) == 2
+    assert str(out) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('detector', ['nowhere.py', 'mmdet::retinanet/nowhere.py'])
+def test_a_config_that_does_not_exist_stops_before_anything_is_written(images, tmp_path, capsys, detector):
+    assert main(['pretrain', '--images', str(images), '--detector', detector, '--out', str(tmp_path / 'run')]) == 2
+    assert 'nowhere.py' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()

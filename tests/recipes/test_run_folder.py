@@ -1,0 +1,42 @@
+import json
+
+import pytest
+
+from agssp_mm.recipes.run_folder import RunFolder
+
+SETTINGS = dict(image_size=256, teacher=dict(type='A'), classes=('a', 'b'))
+
+
+def test_a_new_and_an_empty_folder(tmp_path):
+    assert RunFolder(tmp_path / 'new').check(SETTINGS) is False
+    assert not (tmp_path / 'new').exists()
+    assert RunFolder(tmp_path).check(SETTINGS, resume=False) is False
+
+
+def test_its_own_run_goes_on(tmp_path):
+    folder = RunFolder(tmp_path / 'run')
+    folder.claim(SETTINGS)
+    assert json.loads((tmp_path / 'run' / 'pretrain.json').read_text())['classes'] == ['a', 'b']
+    assert folder.check(SETTINGS) is True
+    with pytest.raises(ValueError, match='holds this very run already'):
+        folder.check(SETTINGS, resume=False)
+
+
+def test_other_runs_other_things_and_files_are_refused(tmp_path):
+    folder = RunFolder(tmp_path / 'run')
+    folder.claim(SETTINGS)
+    with pytest.raises(ValueError, match=r'another run \(image_size was 256, now 320\)'):
+        folder.check(dict(SETTINGS, image_size=320))
+    (tmp_path / 'notes.txt').touch()
+    with pytest.raises(ValueError, match='holds files of something else'):
+        RunFolder(tmp_path).check(SETTINGS)
+    with pytest.raises(ValueError, match='is a file'):
+        RunFolder(tmp_path / 'notes.txt').check(SETTINGS)
+
+
+def test_what_a_stage_exported_moves_up(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / 'agbp').mkdir()
+    (tmp_path / 'agbp' / 'backbone.pth').write_bytes(b'weights')
+    assert folder.take_up('agbp', 'backbone.pth').read_bytes() == b'weights'
+    assert not (tmp_path / 'agbp' / 'backbone.pth').exists()

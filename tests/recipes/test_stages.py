@@ -1,0 +1,225 @@
+"""The three stages, derived from real configs of MMDetection, built small, and trained for a step."""
+import os
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import TASK_UTILS
+from mmengine.runner import load_checkpoint
+
+from agssp_mm.datasets.synthetic import make_dataset
+from agssp_mm.engine.train import train_config
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
+from agssp_mm.recipes import derive_agbp, derive_agdp, derive_finetune, find_input_needs, read_detector, write_config
+from agssp_mm.recipes.building import build
+
+CLASSES = ('crazing', 'inclusion', 'patches', 'pitted surface', 'rolled-in scale', 'scratches')
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Four made images of 64 x 64 with defects, and their maps."""
+    folder = tmp_path_factory.mktemp('made')
+    make_dataset(folder, num_images=4, size=64, seed=3, clean_share=0.0)
+    generate_maps(list_images(folder / 'images'), TASK_UTILS.build(dict(type='TextureTeacher')), folder / 'maps')
+    return folder
+
+
+def stages_of(config, settings, needs=None):
+    detector = read_detector(config, downloads=False)
+    needs = needs or find_input_needs(detector, settings.image_size)
+    return detector, dict(agbp=derive_agbp(detector, settings, needs=needs),
+                          agdp=derive_agdp(detector, settings, needs=needs),
+                          finetune=derive_finetune(detector, settings, needs=needs))
+
+
+@pytest.fixture
+def pretrain(data, settings, tmp_path):
+    """Run both stages of a config as written to files; returns the exported tensors and the three configs."""
+    def run(config, **more):
+        # two images, one step: the steps are what is tested, not what they learn
+        chosen = settings(images=str(data / 'images'), store=str(data / 'maps'), classes=CLASSES, **more)
+        detector, configs = stages_of(config, chosen)
+        (tmp_path / 'out').mkdir()
+        for stage, one in configs.items():
+            one.default_hooks.checkpoint = None
+            write_config(one, tmp_path / 'out' / f'{stage}.py', [f'{stage} of {detector.name}'])
+        train_config(tmp_path / 'out' / 'agbp.py')
+        os.replace(tmp_path / 'out' / 'agbp' / 'backbone.pth', tmp_path / 'out' / 'backbone.pth')
+        train_config(tmp_path / 'out' / 'agdp.py')
+        path = tmp_path / 'out' / 'agdp' / 'detector.pth'
+        return path, configs
+    return run
+
+
+def assert_loads(path, model, allowed):
+    """Every tensor arrives bit by bit in a model whose tensors were all others; only the allowed ones may not fit."""
+    exported = torch.load(path, weights_only=True)['state_dict']
+    built = build(model, 'mmdet')
+    with torch.no_grad():
+        for tensor in built.state_dict().values():
+            tensor.add_(1)
+    load_checkpoint(built, str(path), map_location='cpu', logger='silent')
+    left = {name for name, value in built.state_dict().items()
+            if not (name in exported and torch.equal(exported[name], value))}
+    assert left == set(allowed)
+    assert set(exported) == set(built.state_dict())
+
+
+TWO_STAGE = {f'roi_head.bbox_head.fc_cls.{one}' for one in ('weight', 'bias')} | {
+    f'roi_head.bbox_head.fc_reg.{one}' for one in ('weight', 'bias')}
+SMALL_ROI = dict(fc_out_channels=8, in_channels=256)
+KINDS = {
+    'one-stage with anchors': ('retinanet/retinanet_r18_fpn_1x_coco.py', {}, {
+        f'bbox_head.retina_cls.{one}' for one in ('weight', 'bias')}),
+    'one-stage without anchors': ('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', {}, {
+        f'bbox_head.rtm_cls.{level}.{one}' for level in range(3) for one in ('weight', 'bias')}),
+    'two-stage': ('faster_rcnn/faster-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py',
+                  dict(roi_head=dict(bbox_head=SMALL_ROI)), TWO_STAGE),
+    'mask head': ('mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py',
+                  dict(roi_head=dict(bbox_head=SMALL_ROI, mask_head=dict(num_convs=1))),
+                  TWO_STAGE | {f'roi_head.mask_head.conv_logits.{one}' for one in ('weight', 'bias')}),
+    'transformer': ('detr/detr_r18_8xb2-500e_coco.py',
+                    dict(num_queries=10, encoder=dict(num_layers=1), decoder=dict(num_layers=1)),
+                    {f'bbox_head.fc_cls.{one}' for one in ('weight', 'bias')}),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_kinds_of_detectors(kind, shrunk, pretrain):
+    name, model, class_dependent = KINDS[kind]
+    config = shrunk(name, **model)
+    path, configs = pretrain(config)
+    assert_loads(path, config.model.to_dict() | dict(backbone=config.model.backbone | dict(init_cfg=None)), class_dependent)
+    assert_loads(path, configs['finetune'].model.to_dict(), class_dependent)
+
+
+def test_a_cascade(shrunk, pretrain):
+    config = shrunk('cascade_rcnn/cascade-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py')
+    for head in config.model.roi_head.bbox_head:
+        head.fc_out_channels = 8
+    path, configs = pretrain(config)
+    heads = {f'roi_head.bbox_head.{stage}.fc_cls.{one}' for stage in range(3) for one in ('weight', 'bias')}
+    assert_loads(path, configs['finetune'].model.to_dict(), heads)
+
+
+def test_sparse_heads(shrunk, pretrain):
+    config = shrunk('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py', rpn_head=dict(num_proposals=10))
+    config.model.roi_head.update(num_stages=2, stage_loss_weights=[1, 1], bbox_head=config.model.roi_head.bbox_head[:2])
+    for head in config.model.roi_head.bbox_head:
+        head.update(feedforward_channels=8, dynamic_conv_cfg=dict(head.dynamic_conv_cfg, feat_channels=4))
+    config.model.train_cfg.rcnn = config.model.train_cfg.rcnn[:2]
+    path, configs = pretrain(config)
+    heads = {f'roi_head.bbox_head.{stage}.fc_cls.{one}' for stage in range(2) for one in ('weight', 'bias')}
+    assert_loads(path, configs['finetune'].model.to_dict(), heads)
+
+
+def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
+    weights = tmp_path / 'resnet.pth'
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    torch.save(build(config.model.backbone.to_dict(), 'mmdet').state_dict(), weights)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    _, stages = stages_of(config, settings(held_out=1))
+    agbp = stages['agbp']
+    assert agbp.model.type == 'BackbonePretrainer'
+    assert agbp.model.backbone.frozen_stages == 2
+    assert agbp.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=str(weights))
+    assert agbp.model.data_preprocessor == dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True,
+        pad_size_divisor=32, pad_seg=True)
+    assert agbp.custom_hooks[-1] == dict(type='DistillationPretrainer', levels=(-2, -1))
+    assert (agbp.train_dataloader.batch_size, agbp.train_dataloader.dataset.held_out) == (3, 1)
+    assert agbp.val_dataloader.dataset.test_mode
+    # stage 2 and the fine-tuning take what stage 1 made
+    assert [stages[stage].model.backbone.init_cfg for stage in ('agdp', 'finetune')] == [None, None]
+    assert stages['agdp'].load_from == str(tmp_path / 'out' / 'backbone.pth')
+    assert stages['finetune'].load_from == str(tmp_path / 'out' / 'detector.pth')
+
+
+def test_without_weights_nothing_is_frozen_in_stage_one(shrunk, settings):
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
+    assert stages['agbp'].model.backbone.frozen_stages == -1
+    assert stages['agdp'].model.backbone.frozen_stages == 4
+    assert stages['finetune'].model.backbone.frozen_stages == 1
+
+
+def test_the_backbone_may_learn_in_stage_two(shrunk, settings):
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=False))
+    assert stages['agdp'].model.backbone.frozen_stages == 1
+
+
+def test_a_backbone_without_frozen_stages_is_frozen_by_a_hook(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone = dict(type='HRNet', extra=dict(
+        stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1, ), num_channels=(1, )),
+        **{f'stage{number}': dict(num_modules=1, num_branches=number, block='BASIC', num_blocks=(1, ) * number,
+                                  num_channels=(4, 8, 16, 32)[:number]) for number in (2, 3, 4)}))
+    _, stages = stages_of(config, settings())
+    assert dict(type='FreezeHook', modules=('backbone', )) in stages['agdp'].custom_hooks
+    assert stages['agdp'].find_unused_parameters
+    assert dict(type='FreezeHook', modules=('backbone', )) not in stages['finetune'].custom_hooks
+
+
+def test_a_start_from_a_whole_detector(shrunk, settings):
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='coco.pth'))
+    assert stages['agbp'].load_from == 'coco.pth'
+    assert stages['agbp'].model.backbone.frozen_stages == 2
+    assert stages['agdp'].model.init_cfg == dict(type='Pretrained', checkpoint='coco.pth')
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='r18.pth', bare_start=True))
+    assert stages['agbp'].load_from is None
+    assert stages['agbp'].model.backbone.init_cfg == dict(type='Pretrained', checkpoint='r18.pth')
+    assert 'init_cfg' not in stages['agdp'].model
+
+
+def test_yolox_keeps_its_switch_and_average_but_not_its_sizes(shrunk, settings):
+    _, stages = stages_of(shrunk('yolox/yolox_nano_8xb8-300e_coco.py'), settings(agdp_epochs=40))
+    agdp = stages['agdp']
+    assert agdp.model.data_preprocessor.batch_augments is None
+    assert agdp.train_dataloader.dataset.type == 'MultiImageMixDataset'
+    assert agdp.train_dataloader.dataset.dataset.type == 'PseudoBoxDataset'
+    hooks = {hook.type: hook for hook in agdp.custom_hooks}
+    assert hooks['YOLOXModeSwitchHook'].num_last_epochs == 2
+    assert hooks['EMAHook'].gamma == 8
+
+
+def test_masks_go_with_the_boxes(shrunk, settings):
+    _, stages = stages_of(shrunk('mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py'), settings())
+    dataset = stages['agdp'].train_dataloader.dataset
+    assert dataset.with_mask
+    assert dataset.pipeline[1] == dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True)
+    assert stages['finetune'].val_evaluator.metric == ['bbox', 'segm']
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
+    assert not stages['agdp'].train_dataloader.dataset.with_mask
+    assert stages['finetune'].val_evaluator.metric == 'bbox'
+
+
+def test_proposals_for_a_detector_without(shrunk, settings):
+    config = shrunk('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py')
+    detector, stages = stages_of(config, settings())
+    assert [step.type for step in stages['agdp'].train_dataloader.dataset.pipeline[-2:]] == ['PseudoProposals',
+                                                                                           'PackDetInputs']
+    assert 'LoadProposals' in detector.notes[-1]
+
+
+def test_files_load_on_their_own_and_say_what_they_are(shrunk, settings, tmp_path):
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(classes=CLASSES))
+    path = tmp_path / 'finetune.py'
+    write_config(stages['finetune'], path, ['what this is'])
+    assert path.read_text().startswith('# what this is\n')
+    found = Config.fromfile(path)
+    assert found.to_dict() == stages['finetune'].to_dict()
+    assert found.custom_imports == dict(imports=['agssp_mm'], allow_failed_imports=False)
+    assert found.model.bbox_head.num_classes == 6
+    assert found.train_dataloader.dataset.metainfo.classes == CLASSES
+
+
+@pytest.mark.parametrize('setting, message', [
+    (dict(agbp_epochs=0), 'agbp_epochs must be at least 1, got 0'),
+    (dict(image_size=16), 'image_size must be at least 32'),
+    (dict(agdp_lr=-1.0), 'agdp_lr must be > 0'),
+    (dict(classes='anomaly'), 'classes must be one or more names'),
+])
+def test_bad_settings(settings, setting, message):
+    with pytest.raises(ValueError, match=message):
+        settings(**setting)

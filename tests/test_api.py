@@ -1,0 +1,197 @@
+"""The whole pretraining in one call, on a small real detector and made images."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import TASK_UTILS
+
+import agssp_mm
+from agssp_mm import api
+from agssp_mm.datasets.synthetic import make_dataset
+from agssp_mm.maps.store import MapStore
+from agssp_mm.recipes import write_config
+from agssp_mm.recipes.building import build
+from agssp_mm.teachers.base import AnomalyMaps, Teacher
+from mmengine.hub import get_config
+
+SMALL = dict(image_size=64, batch_size=4, workers=0, agbp_epochs=1, agdp_epochs=1, downloads=False)
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    """Six made images of 64 x 64 with defects, the last two labelled for validation."""
+    return make_dataset(tmp_path_factory.mktemp('made'), num_images=6, size=64, seed=3, clean_share=0.0, num_val=2)
+
+
+@pytest.fixture
+def detector(tmp_path):
+    """A user's own config: RetinaNet on a ResNet-18 of a sixteenth of the width."""
+    config = get_config('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.update(base_channels=4, init_cfg=None)
+    config.model.neck.in_channels = [4, 8, 16, 32]
+    write_config(config, tmp_path / 'mine.py', [])
+    return tmp_path / 'mine.py'
+
+
+def tensors(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_images_and_a_config_become_checkpoints(images, detector, tmp_path):
+    out = tmp_path / 'out'
+    result = agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    assert sorted(path.name for path in out.iterdir()) == [
+        'agbp', 'agbp.py', 'agdp', 'agdp.py', 'backbone.pth', 'detector.pth', 'finetune.py', 'maps', 'maps.py',
+        'pretrain.json']
+    assert sorted(path.name for path in result.configs) == ['agbp.py', 'agdp.py', 'finetune.py', 'maps.py']
+    assert len(MapStore.open(result.store).index) == 6
+    # ordinary checkpoints, whose names are those of the user's detector
+    model = build(Config.fromfile(detector).model.to_dict(), 'mmdet').state_dict()
+    exported, backbone = tensors(result.detector), tensors(result.backbone)
+    assert set(exported) == set(model)
+    assert set(backbone) == {name for name in model if name.startswith('backbone.')}
+    # stage 2 kept the backbone of stage 1
+    assert all(torch.equal(exported[name], value) for name, value in backbone.items())
+    assert exported['bbox_head.retina_cls.weight'].shape[0] == 9
+    # each stage logs below a folder of its own
+    for stage in ('agbp', 'agdp'):
+        log = next((out / stage).glob('*/*.log')).read_text()
+        assert ('loss_anomaly_s2' in log) == (stage == 'agbp')
+        assert (out / stage / 'epoch_1.pth').is_file()
+        scalars = next((out / stage).glob('*/vis_data/scalars.json')).read_text()
+        assert ('loss_bbox' in scalars) == (stage == 'agdp')
+
+
+def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, detector, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    trained = []
+    real = api.train_config
+    monkeypatch.setattr(api, 'train_config', lambda path: (trained.append(path.stem), real(path)))
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    before = {name: (out / name).read_bytes() for name in ('backbone.pth', 'detector.pth')}
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    assert trained == ['agbp', 'agdp']
+    # as after a kill in stage 2; the config was edited meanwhile
+    (out / 'detector.pth').unlink()
+    text = (out / 'agdp.py').read_text()
+    (out / 'agdp.py').write_text(text + "\nlog_level = 'WARNING'\n")
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    assert trained == ['agbp', 'agdp', 'agdp']
+    assert (out / 'agdp.py').read_text().endswith("log_level = 'WARNING'\n")
+    assert (out / 'backbone.pth').read_bytes() == before['backbone.pth']
+    again = tensors(out / 'detector.pth')
+    (tmp_path / 'first.pth').write_bytes(before['detector.pth'])
+    assert all(torch.equal(again[name], value) for name, value in tensors(tmp_path / 'first.pth').items())
+    # labels come later: only the last config is written again
+    annotations = images / 'annotations' / 'train.json'
+    agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations,
+                      val_annotations=images / 'annotations' / 'val.json', **SMALL)
+    finetune = Config.fromfile(out / 'finetune.py')
+    classes = [one['name'] for one in json.loads(annotations.read_text())['categories']]
+    assert list(finetune.train_dataloader.dataset.metainfo.classes) == classes
+    assert finetune.model.bbox_head.num_classes == len(classes)
+    assert finetune.train_dataloader.dataset.ann_file == str(annotations)
+    assert finetune.val_dataloader.dataset.data_prefix.img == str(images / 'images')
+    assert trained == ['agbp', 'agdp', 'agdp']
+
+
+@TASK_UTILS.register_module()
+class _CornerTeacher(Teacher):
+    """Sees an anomaly in the top left quarter of every image."""
+
+    version = 1
+    calibration_scale = 1.0
+
+    @property
+    def settings(self):
+        return {}
+
+    def predict(self, images):
+        maps = [image[::4, ::4, 0].astype('float32') * 0 for image in images]
+        for one in maps:
+            one[:6, :6] = 1.0
+        return AnomalyMaps(maps, torch.ones(len(images)).numpy())
+
+
+def test_another_teacher_and_finished_maps(images, detector, tmp_path):
+    first = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'a', teacher='_CornerTeacher', **SMALL)
+    assert MapStore.open(first.store).meta['teacher']['type'] == '_CornerTeacher'
+    second = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
+    assert second.store == first.store
+    assert not (tmp_path / 'b' / 'maps').exists()
+    assert all(torch.equal(value, tensors(second.backbone)[name]) for name, value in tensors(first.backbone).items())
+
+
+def test_starting_from_a_checkpoint(images, detector, tmp_path):
+    model = build(Config.fromfile(detector).model.to_dict(), 'mmdet')
+    for parameter in model.parameters():
+        parameter.data.fill_(0.01)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'coco.pth')
+    result = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', start=str(tmp_path / 'coco.pth'), **SMALL)
+    # the stem was kept as it was, layer 4 learned, and the neck started from the file
+    exported = tensors(result.detector)
+    assert (exported['backbone.conv1.weight'] == 0.01).all()
+    assert (exported['backbone.layer4.0.conv1.weight'] != 0.01).any()
+    assert (exported['neck.fpn_convs.0.conv.weight'] - 0.01).abs().max() < 0.02
+
+
+def refused(tmp_path, images, detector, message, kind=ValueError, out='out', **settings):
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(kind, match=message):
+        agssp_mm.pretrain(images / 'images', detector, tmp_path / out, **{**SMALL, **settings})
+    assert sorted(tmp_path.rglob('*')) == before  # nothing was written
+
+
+def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_path):
+    (tmp_path / 'other.pth').touch()
+    torch.save(dict(state_dict={'backbone.layer9.weight': torch.ones(1)}), tmp_path / 'other.pth')
+    for settings, message in [
+        (dict(start=str(tmp_path / 'other.pth')), 'made for another architecture than the ResNet of mine: 0%'),
+        (dict(start='coco'), 'MMDetection publishes no checkpoint for mine'),
+        (dict(teacher='NoTeacher'), 'teacher: .*NoTeacher.* cannot be built'),
+        (dict(teacher=dict(type='TextureTeacher', depth=3)), 'teacher: .* cannot be built'),
+        (dict(teacher='ComponentTreeBoxRule'), 'is no teacher'),
+        (dict(learning_rate=0.1), r"unknown settings \['learning_rate'\]; there are: agbp_epochs"),
+        (dict(batch_size=0), 'batch_size must be at least 1'),
+        (dict(image_size=16), 'image_size must be at least 32'),
+        (dict(val_annotations='val.json'), 'go with annotations'),
+        (dict(amp=True), '--amp needs a GPU'),
+    ]:
+        if not (settings.get('amp') and torch.cuda.is_available()):
+            refused(tmp_path, images, detector, message, **settings)
+    for settings, message in [
+        (dict(start='gone.pth'), 'checkpoint gone.pth does not exist'),
+        (dict(maps=tmp_path / 'nowhere'), 'no map store at'),
+        (dict(annotations='gone.json'), 'annotations: gone.json does not exist'),
+    ]:
+        refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
+    refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
+    refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
+
+
+def test_folders_of_others_are_refused(images, detector, tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.tex').touch()
+    refused(tmp_path, images, detector, 'holds files of something else', out='mine')
+    agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', **SMALL)
+    refused(tmp_path, images, detector, r'the folder of another run \(agdp_epochs was 1, now 3\)', agdp_epochs=3)
+    refused(tmp_path, images, detector, 'holds this very run already', resume=False)
+
+
+@pytest.mark.slow
+def test_two_processes(images, detector, tmp_path):
+    script = (f'import agssp_mm, torch\ntorch.set_num_threads(1)\n'
+              f'agssp_mm.pretrain({str(images / "images")!r}, {str(detector)!r}, {str(tmp_path / "out")!r}, '
+              f'devices=2, **{SMALL!r})\n')
+    subprocess.run([sys.executable, '-c', script], check=True, env=dict(os.environ, OMP_NUM_THREADS='1'), timeout=300)
+    assert 'backbone.conv1.weight' in tensors(tmp_path / 'out' / 'detector.pth')
+
+
+def test_a_training_that_fails_on_several_devices_is_said(images, detector, tmp_path, monkeypatch):
+    monkeypatch.setattr(api.subprocess, 'run', lambda *args, **kwargs: subprocess.CompletedProcess(args, 3))
+    with pytest.raises(RuntimeError, match='on 2 devices failed with exit status 3; the same call goes on'):
+        agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', devices=2, **SMALL)
