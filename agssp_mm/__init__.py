@@ -16,6 +16,7 @@ REGISTERING_MODULES = (
     'datasets.pseudo_box_dataset',
     'datasets.transforms.anomaly_map_generator',
     'datasets.transforms.pseudo_proposals',
+    'datasets.transforms.load_industrial_image',
     'engine.channels_last',
     'engine.detector_export',
     'engine.distillation_pretrainer',

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('store', help='folder of the map store; a started one is continued')
     add_teacher_arguments(parser)
     parser.add_argument('--batch-size', type=int, default=8, help='images per call of the teacher (default 8)')
-    parser.add_argument('--seed', type=int, default=0, help='picks the calibration sample (default 0)')
+    parser.add_argument('--seed', type=int, default=0, help='picks the samples for calibration and percentiles (default 0)')
     parser.add_argument('--launcher', choices=('none', 'pytorch'), default='none',
                         help='"pytorch" under torchrun: every rank makes its share')
 
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace, images: ImageList, teacher: Teacher) -> int:
-    value_range = tuple(args.value_range) if args.value_range else None
     summary = generate_maps(images, teacher, args.store, batch_size=args.batch_size, seed=args.seed,
-                            value_range=value_range)
+                            value_range=args.value_range and tuple(args.value_range),
+                            value_percentiles=args.value_percentiles and tuple(args.value_percentiles))
     if get_rank() == 0:
         if images.num_ignored:
             print(f'{images.num_ignored} files in {images.root} are no images by their suffix and were passed over')

@@ -24,6 +24,9 @@ def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
                         help='declared parts of the set, each a sub-folder or a file of names')
     parser.add_argument('--value-range', nargs=2, type=float, metavar=('LOW', 'HIGH'),
                         help='grey values of deep images that become 0 and 255 (default: the full range of the type)')
+    parser.add_argument('--value-percentiles', nargs=2, type=float, metavar=('LOW', 'HIGH'),
+                        help='measure that range once over the images of each source: percentiles of their grey '
+                             'values, e.g. 0.1 99.9; recorded in the store')
 
 
 def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:

@@ -105,7 +105,7 @@ def _eight_bit_values(image: Image.Image) -> np.ndarray:
 
 
 def _deep_values(data: bytes, name: str) -> np.ndarray:
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if values is None:
         raise UnreadableImageError(f'{name}: not an image that can be decoded')
     return values

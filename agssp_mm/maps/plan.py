@@ -1,17 +1,14 @@
 """The order in which images are worked through: by content, fixed before the first map is made."""
 import json
-import logging
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from ..files import write_atomically
-from ..images import ImageEntry, ImageList, UnreadableImageError, content_key, read_image
+from ..images import ImageEntry, ImageList, content_key
 from .store import PLAN_NAME
 
 
@@ -57,27 +54,3 @@ def _key_or_last(images: ImageList, entry: ImageEntry, seed: int) -> str:
         return content_key(images.path(entry), seed)
     except OSError:
         return 'unreadable'  # sorts behind every hexadecimal key; the reason is found and listed when it is decoded
-
-
-class ReadableImages:
-    """The images of a plan that can be read, decoded anew at each iteration: what a teacher is fitted on.
-
-    Args:
-        root: Root of the image names.
-        plan: The images, in the order to yield them.
-        value_range: As in :func:`agssp_mm.images.read_image`.
-        purpose: What the progress bar says is going on.
-    """
-
-    def __init__(self, root: Path, plan: list[PlannedImage], value_range: tuple[float, float] | None, purpose: str):
-        self.root, self.plan, self.value_range, self.purpose = root, plan, value_range, purpose
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for planned in tqdm(self.plan, desc=self.purpose, unit='image', disable=None):
-            try:
-                yield read_image(self.root / planned.name, self.value_range)
-            except (OSError, UnreadableImageError) as error:
-                logging.getLogger(__name__).debug('left out of the fit: %s', error)

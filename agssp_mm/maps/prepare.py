@@ -2,29 +2,59 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank
+from tqdm import tqdm
 
 from ..files import TEMPORARY_PREFIX, write_atomically
-from ..images import ImageList
+from ..images import ImageList, ValueRange, ValueScaling
+from ..images.scaling import check_percentiles, check_value_range
+from ..teachers.asking import ask_for_each
 from ..teachers.base import Teacher
 from ..teachers.calibrate import Calibration
 from ..version import __version__
-from .plan import PlannedImage, ReadableImages, make_plan, sample_plan
+from .decoding import ImageReader, ReadableImages, decode_batches
+from .plan import PlannedImage, make_plan, sample_plan
+from .scaling import measure_scaling, warn_of_dark_images
 from .store import FORMAT, META_NAME, TEACHER_NAME, MapStore
 
 #: Most images that a teacher is fitted on: more would only cost time, and 120,000 images must stay possible.
 FIT_IMAGES = 20_000
 #: Most images that the calibration is fitted on, and values taken from the map of each.
 CALIBRATION_IMAGES, CALIBRATION_VALUES = 2000, 4096
-_IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range')
+_IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range', 'value_percentiles')
 
 
-def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, batch_size: int, seed: int,
-                  value_range: tuple[float, float] | None) -> None:
+class StoreSettings(NamedTuple):
+    """What maps depend on beside the images and the teacher; arguments of :func:`agssp_mm.maps.generate.generate_maps`.
+    """
+
+    batch_size: int = 8
+    seed: int = 0
+    value_range: ValueRange | None = None
+    value_percentiles: ValueRange | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: With the setting, its value and what is allowed.
+        """
+        if self.batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {self.batch_size}')
+        if self.value_range and self.value_percentiles:
+            raise ValueError(f'value_range={self.value_range} and value_percentiles={self.value_percentiles} were both '
+                             'given; grey values are scaled by a fixed range or by one that is measured')
+        if self.value_range:
+            check_value_range(self.value_range)
+        if self.value_percentiles:
+            check_percentiles(self.value_percentiles)
+
+
+def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings) -> None:
     """Make a new store ready for its maps, or check that an existing one belongs to this run; all ranks call it.
 
     Afterwards the teacher of every rank holds the fitted state of the store.
@@ -32,7 +62,7 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, batch_s
     Raises:
         ValueError: If the store was made from other images, by another teacher or with other settings.
     """
-    identity = _identity(images, teacher, batch_size, seed, value_range)
+    identity = _identity(images, teacher, settings)
     if (store_path / META_NAME).is_file():
         _check_identity(MapStore.open(store_path, partial=True), identity)
     if get_rank() == 0:
@@ -41,17 +71,15 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, batch_s
     barrier()  # nobody may look for maps.json after rank 0 has written a new one
     if not (store_path / META_NAME).is_file():
         if get_rank() == 0:
-            _start_store(images, teacher, store_path, identity, value_range)
+            _start_store(images, teacher, store_path, settings, identity)
         barrier()
     teacher.load_state_dict(torch.load(store_path / TEACHER_NAME, map_location='cpu', weights_only=True))
 
 
-def _identity(images: ImageList, teacher: Teacher, batch_size: int, seed: int,
-              value_range: tuple[float, float] | None) -> dict[str, Any]:
+def _identity(images: ImageList, teacher: Teacher, settings: StoreSettings) -> dict[str, Any]:
     made_by = {'type': type(teacher).__name__, 'version': teacher.version, 'settings': teacher.settings}
     listed = {'number': len(images), 'sources': list(images.sources), 'fingerprint': images.fingerprint()}
-    identity = {'teacher': made_by, 'images': listed, 'batch_size': batch_size, 'seed': seed,
-                'value_range': value_range}
+    identity = {'teacher': made_by, 'images': listed, **settings._asdict()}
     return json.loads(json.dumps(identity))  # tuples become lists, as they will be when read back
 
 
@@ -63,18 +91,28 @@ def _check_identity(store: MapStore, identity: dict[str, Any]) -> None:
                              f'  now given:    {identity[name]}\nGive another folder for the store, or delete it')
 
 
-def _start_store(images: ImageList, teacher: Teacher, store_path: Path, identity: dict[str, Any],
-                 value_range: tuple[float, float] | None) -> None:
+def _start_store(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings,
+                 identity: dict[str, Any]) -> None:
     store_path.mkdir(parents=True, exist_ok=True)
-    plan = make_plan(images, store_path, identity['seed'])
-    to_fit = sample_plan(plan, FIT_IMAGES, identity['seed'])
-    teacher.fit(ReadableImages(images.root, to_fit, value_range, 'fitting the teacher'))
-    calibration = _calibrate(images, teacher, plan, identity, value_range)
+    plan = make_plan(images, store_path, settings.seed)
+    scaling = _scaling(images.root, plan, settings)
+    reader = ImageReader(images.root, scaling)
+    to_fit = sample_plan(plan, FIT_IMAGES, settings.seed)
+    teacher.fit(ReadableImages(to_fit, reader, 'fitting the teacher'))
+    calibration = _calibrate(teacher, plan, reader, settings)
     with write_atomically(store_path / TEACHER_NAME) as file:
         torch.save(teacher.state_dict(), file)
     meta = {'format': FORMAT, 'agssp_mm': __version__, 'complete': False, **identity,
-            'calibration': calibration.to_dict(), 'statistics': {}, 'skipped': {}}
+            'value_ranges': scaling.of_sources, 'calibration': calibration.to_dict(), 'statistics': {}, 'skipped': {}}
     write_meta(store_path, meta)
+
+
+def _scaling(root: Path, plan: list[PlannedImage], settings: StoreSettings) -> ValueScaling:
+    if settings.value_percentiles:
+        return measure_scaling(root, plan, settings.value_percentiles, settings.seed)
+    if not settings.value_range:
+        warn_of_dark_images(root, plan, settings.seed)
+    return ValueScaling(settings.value_range)
 
 
 def write_meta(store_path: Path, meta: dict[str, Any]) -> None:
@@ -83,24 +121,24 @@ def write_meta(store_path: Path, meta: dict[str, Any]) -> None:
         file.write((json.dumps(meta, indent=1, sort_keys=True) + '\n').encode())
 
 
-def _calibrate(images: ImageList, teacher: Teacher, plan: list[PlannedImage], identity: dict[str, Any],
-               value_range: tuple[float, float] | None) -> Calibration:
+def _calibrate(teacher: Teacher, plan: list[PlannedImage], reader: ImageReader,
+               settings: StoreSettings) -> Calibration:
     if teacher.calibration_scale is not None:
         return Calibration('linear', teacher.calibration_scale)
-    sample = sample_plan(plan, CALIBRATION_IMAGES, identity['seed'])
-    readable = ReadableImages(images.root, sample, value_range, 'calibrating')
+    sample = sample_plan(plan, CALIBRATION_IMAGES, settings.seed)
+    batches = [sample[start:start + settings.batch_size] for start in range(0, len(sample), settings.batch_size)]
     values: list[np.ndarray] = []
-    batch: list[np.ndarray] = []
-    for image in readable:
-        batch.append(image)
-        if len(batch) == identity['batch_size']:
-            values += [_spread(raw) for raw in teacher.predict(batch).maps]
-            batch = []
-    if batch:
-        values += [_spread(raw) for raw in teacher.predict(batch).maps]
+    reasons: dict[str, str] = {}
+    with tqdm(total=len(sample), desc='calibrating', unit='image', disable=None) as progress:
+        for batch in decode_batches(batches, reader):
+            answer = ask_for_each(teacher, batch.images, batch.planned)
+            values += [_spread(raw) for raw in answer.maps]
+            reasons |= batch.skipped | {batch.planned[place].name: why for place, why in answer.refused.items()}
+            progress.update(batch.number)
     if not values:
-        raise ValueError(f'none of the {len(readable)} images of the calibration sample below {images.root} '
-                         'can be read; give a folder of PNG, JPEG, BMP, TIFF or WebP images')
+        name, reason = min(reasons.items())
+        raise ValueError(f'none of the {len(sample)} images of the calibration sample below {reader.root} '
+                         f'can be read and has a map; PNG, JPEG, BMP, TIFF or WebP images are expected. {name}: {reason}')
     logging.getLogger(__name__).info('calibrated on %d images', len(values))
     return Calibration.fit(np.concatenate(values))
 

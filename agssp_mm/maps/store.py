@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ..files import write_atomically
+from ..images import ValueScaling
 from ..teachers.calibrate import Calibration
 from .records import MapRecord, SourceStatistics
 
@@ -77,6 +78,30 @@ class MapStore:
     def skipped(self) -> dict[str, str]:
         """Names of the images that have no map, with the reason."""
         return self.meta['skipped']
+
+    @property
+    def scaling(self) -> ValueScaling:
+        """How the grey values of deep images were scaled before the teacher saw them."""
+        return ValueScaling.from_meta(self.meta)
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        lines = (self.path / PLAN_NAME).read_text(encoding='utf-8').splitlines()
+        return {name: source for _, name, source in map(json.loads, lines)}
+
+    def source_of(self, name: str) -> str:
+        """Declared source of an image; of one that was not in the list, the only source there is.
+
+        Raises:
+            KeyError: If there are several sources and the image was not in the list.
+        """
+        declared = self.meta['images']['sources']
+        if len(declared) == 1:
+            return declared[0]
+        if name not in self._sources:
+            raise KeyError(f'{name} is not among the images of the map store {self.path}, so it is not known to which '
+                           f'of the sources {declared} it belongs; generate a store for a list with this image')
+        return self._sources[name]
 
     def map_path(self, name: str) -> Path:
         """Where the map of an image lies."""

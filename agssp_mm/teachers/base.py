@@ -20,10 +20,14 @@ class AnomalyMaps(NamedTuple):
     scores: np.ndarray
 
 
+class NoMapError(ValueError):
+    """Raised by :meth:`Teacher.predict` for an image that has no usable map; such an image is skipped and listed."""
+
+
 class Teacher(ABC):
     """Turns images into raw anomaly maps; knows neither the runner nor any detector.
 
-    A teacher sees pixels only: never labels, file names or folder names. Calls with the same settings, fitted
+    A teacher learns from pixels only: never from labels, file names or folder names. Calls with the same settings, fitted
     state, batch and thread count give the same maps bit for bit on one machine.
     """
 
@@ -33,8 +37,11 @@ class Teacher(ABC):
     needs_fit: ClassVar[bool] = False
     #: Divisor that brings raw values to [0, 1] with nothing fitted; ``None`` = calibrate on a sample of the images.
     calibration_scale: ClassVar[float | None] = None
-    #: Whether :meth:`predict` needs the declared source of every image, a list of names, as its second argument.
+    #: Whether :meth:`predict` needs the declared source of every image, a list of names, as the argument ``sources``.
     uses_sources: bool = False
+    #: Whether :meth:`predict` needs the name of every image below its root as the argument ``names``: only to look up
+    #: what others computed for it, never to learn.
+    uses_names: bool = False
 
     @property
     @abstractmethod
@@ -54,6 +61,8 @@ class Teacher(ABC):
 
         Args:
             images: (H, W, 3) uint8 BGR arrays of any size; may be iterated several times, never held in memory whole.
+                What offers ``described()``, an iterator of (image, facts), says which image each of them is, so that
+                a teacher inside may be asked for maps by :func:`agssp_mm.teachers.asking.ask`.
         """
 
     def to(self, device: str | torch.device) -> Self:

@@ -1,5 +1,7 @@
 """Every format at every depth: made files come back with the values that were put in."""
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -102,6 +104,17 @@ def test_alpha_is_dropped_and_what_lies_under_it_stays(dtype):
     if dtype == np.uint8:
         grey = Image.merge('LA', [Image.fromarray(of_type(RAMP, dtype)), Image.new('L', (WIDTH, HEIGHT), 0)])
         check(pillow(grey, 'png'), RAMP)
+
+
+def test_sixteen_bit_grey_png_with_alpha():
+    rows = np.stack([of_type(RAMP, np.uint16), np.zeros((HEIGHT, WIDTH), np.uint16)], -1).astype('>u2')
+
+    def chunk(kind, content):
+        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+
+    data = b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', WIDTH, HEIGHT, 16, 4, 0, 0, 0)) + chunk(
+        b'IDAT', zlib.compress(b''.join(b'\0' + row.tobytes() for row in rows))) + chunk(b'IEND', b'')
+    check(data, RAMP)
 
 
 def test_palettes_become_colours_and_bits_black_and_white():

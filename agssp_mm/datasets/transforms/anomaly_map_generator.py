@@ -1,7 +1,5 @@
 """The transform that lays an image's anomaly map beside it."""
-import os
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,7 +8,11 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TASK_UTILS, TRANSFORMS
 
+from ...images import read_image
+from ...maps.plan import PlannedImage
 from ...maps.store import TEACHER_NAME, MapStore, read_map, to_calibrated
+from ...maps.store_images import StoreImages
+from ...teachers.asking import ask
 from ...teachers.base import Teacher
 
 
@@ -34,7 +36,7 @@ class AnomalyMapGenerator(BaseTransform):
         store: Folder of the map store.
         image_root: Folder that the image names of the store are relative to.
         missing: What to do about an image without a map: ``'error'``, or ``'generate'`` to make it with the teacher
-            of the store, on the CPU, and save it.
+            of the store, on the CPU, and save it; deep images are read anew, scaled as the store says.
     """
 
     def __init__(self, store: str, image_root: str, missing: str = 'error'):
@@ -42,6 +44,7 @@ class AnomalyMapGenerator(BaseTransform):
             raise ValueError(f'missing must be "error" or "generate", got {missing!r}')
         self.store_path, self.image_root, self.missing = store, image_root, missing
         self.store = MapStore.open(store, partial=missing == 'generate')
+        self.images = StoreImages(self.store, image_root)
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -62,12 +65,11 @@ class AnomalyMapGenerator(BaseTransform):
             KeyError: If the image has no map and ``missing`` is ``'error'``.
             ValueError: If the image does not lie below ``image_root``, or has another size than when its map was made.
         """
-        name = self._name_of(results['img_path'])
+        name = self.images.name_of(results['img_path'])
         height, width = results['img'].shape[:2]
         path = self.store.map_path(name)
         if self.missing == 'generate' and not path.is_file():
-            maps, scores = self.teacher.predict([results['img']])
-            self.store.write(name, maps[0], scores[0], (height, width))
+            self._generate(name, results)
         levels, facts = read_map(path)
         if (facts['height'], facts['width']) != (height, width):
             raise ValueError(f'{name} has {height}x{width} pixels (height x width), but its map was made from '
@@ -77,11 +79,15 @@ class AnomalyMapGenerator(BaseTransform):
         results['gt_seg_map'] = np.clip(resized, 0.0, 1.0)
         return results
 
-    def _name_of(self, image_path: str) -> str:
-        name = Path(os.path.relpath(image_path, self.image_root)).as_posix()
-        if name.startswith('../'):
-            raise ValueError(f'{image_path} does not lie below image_root {self.image_root}')
-        return name
+    def _generate(self, name: str, results: dict[str, Any]) -> None:
+        image, path = results['img'], results['img_path']
+        value_range = self.images.value_range_of(path)
+        if value_range is not None or image.dtype != np.uint8:
+            # Whatever loaded it for training, the teacher sees the grey values it was fitted on.
+            image = read_image(path, value_range)
+        source = self.store.source_of(name) if self.teacher.uses_sources else ''
+        maps, scores = ask(self.teacher, [image], [PlannedImage('', name, source)])
+        self.store.write(name, maps[0], scores[0], image.shape[:2])
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(store={self.store_path!r}, image_root={self.image_root!r}, '

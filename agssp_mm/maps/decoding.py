@@ -1,0 +1,132 @@
+"""Decoding the images of a plan: a little ahead of who needs them, in memory bounded by pixels, not by images."""
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from ..images import UnreadableImageError, ValueScaling, read_image
+from .plan import PlannedImage
+
+#: Pixels of the images that a teacher gets at once: larger batches are cut, so that huge images do not fill memory.
+BATCH_PIXELS = 1 << 26
+_AHEAD_PIXELS = 1 << 25
+_THREADS = 2
+
+
+class ImageReader:
+    """Reads planned images, their grey values scaled as the store says.
+
+    Args:
+        root: Root of the image names.
+        scaling: Ranges of the grey values of deep images.
+    """
+
+    def __init__(self, root: Path, scaling: ValueScaling):
+        self.root, self.scaling = root, scaling
+
+    def __call__(self, planned: PlannedImage) -> np.ndarray:
+        """(H, W, 3) uint8 BGR; errors as of :func:`agssp_mm.images.read_image`."""
+        return read_image(self.root / planned.name, self.scaling.of(planned.source))
+
+
+class DecodedBatch(NamedTuple):
+    """A part of one planned batch.
+
+    Attributes:
+        planned: The images that could be read.
+        images: Their pixels, (H, W, 3) uint8 BGR each.
+        skipped: Name of each image that could not be read, with the reason.
+        number: How many images of the plan this stands for.
+    """
+
+    planned: list[PlannedImage]
+    images: list[np.ndarray]
+    skipped: dict[str, str]
+
+    @property
+    def number(self) -> int:
+        return len(self.planned) + len(self.skipped)
+
+
+def decode_batches(batches: Sequence[Sequence[PlannedImage]], reader: ImageReader) -> Iterator[DecodedBatch]:
+    """Decode batch after batch; those of more than :data:`BATCH_PIXELS` pixels come in parts.
+
+    Where a batch is cut depends on its own images alone, so a resumed run sees the same parts.
+    """
+    part, pixels, current = DecodedBatch([], [], {}), 0, 0
+    for place, planned, outcome in _decode_ahead(batches, reader):
+        size = 0 if isinstance(outcome, str) else outcome.shape[0] * outcome.shape[1]
+        if part.number and (place != current or part.images and pixels + size > BATCH_PIXELS):
+            yield part
+            part, pixels = DecodedBatch([], [], {}), 0
+        current = place
+        if isinstance(outcome, str):
+            part.skipped[planned.name] = outcome
+        else:
+            part.planned.append(planned)
+            part.images.append(outcome)
+            pixels += size
+        del outcome
+    if part.number:
+        yield part
+
+
+def _decode_ahead(batches: Sequence[Sequence[PlannedImage]],
+                  reader: ImageReader) -> Iterator[tuple[int, PlannedImage, np.ndarray | str]]:
+    """Place of the batch, image, and its pixels or why there are none."""
+    most = 2 * max(map(len, batches), default=1)
+    ahead, largest = 1, 1  # nothing is known of the sizes yet
+    waiting: deque[tuple[int, PlannedImage, Future]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for place, planned in ((place, planned) for place, batch in enumerate(batches) for planned in batch):
+            waiting.append((place, planned, pool.submit(reader, planned)))
+            while len(waiting) > ahead:
+                found = _result(*waiting.popleft(), reader.root)
+                largest = max(largest, getattr(found[2], 'size', 0) // 3)
+                ahead = min(most, max(1, _AHEAD_PIXELS // largest))
+                yield found
+                del found
+        while waiting:
+            yield _result(*waiting.popleft(), reader.root)
+
+
+def _result(place: int, planned: PlannedImage, future: Future, root: Path) -> tuple[int, PlannedImage, np.ndarray | str]:
+    try:
+        return place, planned, future.result()
+    except FileNotFoundError:
+        return place, planned, f'the file does not exist below {root}'
+    except (OSError, UnreadableImageError) as error:
+        return place, planned, str(error)
+
+
+class ReadableImages:
+    """The images of a plan that can be read, decoded anew at each iteration: what a teacher is fitted on.
+
+    Args:
+        plan: The images, in the order to yield them.
+        read: Reads one of them.
+        purpose: What the progress bar says is going on.
+    """
+
+    def __init__(self, plan: Sequence[PlannedImage], read: Callable[[PlannedImage], np.ndarray], purpose: str):
+        self.plan, self.read, self.purpose = plan, read, purpose
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for image, _ in self.described():
+            yield image
+
+    def described(self) -> Iterator[tuple[np.ndarray, PlannedImage]]:
+        """The same images, each with its source and name."""
+        for planned in tqdm(self.plan, desc=self.purpose, unit='image', disable=None):
+            try:
+                yield self.read(planned), planned
+            except (OSError, UnreadableImageError) as error:
+                logging.getLogger(__name__).debug('left out: %s', error)
