@@ -57,7 +57,8 @@ def test_its_metadata(wheel):
     assert metadata['Version'] == __version__
     assert metadata['Requires-Python'] == '>=3.11'
     hard = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
-    assert {line.split('>')[0].strip() for line in hard} == {'torch', 'numpy', 'scikit-image', 'Pillow', 'packaging'}
+    assert {line.split('>')[0].strip() for line in hard} == {'torch', 'numpy', 'scikit-image', 'tifffile', 'Pillow',
+                                                             'packaging'}
     assert set(metadata.get_all('Provides-Extra')) == {'demo', 'kead', 'test'}
     assert any(name.endswith('LICENSE') for name in archive.namelist())
 
