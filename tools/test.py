@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
 from agssp_mm.engine.launch import RANK_VARIABLES, join_group, leave_group, load_config
-from agssp_mm.engine.resume import check_start
+from agssp_mm.engine.resume import add_load_arguments, check_start
 
 SUMMARY = 'evaluate a checkpoint with the test settings of a config'
 
@@ -24,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='settings that go before the config')
     parser.add_argument('--launcher', choices=('none', *RANK_VARIABLES), default='none',
                         help='what started the processes of this run')
-    parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='load a checkpoint that needs unpickling, which can run code of whoever made it')
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         dump_predictions(cfg, args.out)
     join_group(cfg, args.launcher)
     try:
-        check_start(cfg, args.trust_checkpoint)
+        check_start(cfg, args.trust_checkpoint, args.strict, args.allow_partial)
         Runner.from_cfg(cfg).test()
     finally:
         leave_group()

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from agssp_mm.cli import run_command
 from agssp_mm.engine.launch import (RANK_VARIABLES, join_group, leave_group, load_config, scale_learning_rate,
                                     use_mixed_precision)
-from agssp_mm.engine.resume import check_start, resume
+from agssp_mm.engine.resume import add_load_arguments, check_start, resume
 
 SUMMARY = 'train what a config describes'
 
@@ -25,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='settings that go before the config, e.g. optim_wrapper.optimizer.lr=0.01')
     parser.add_argument('--launcher', choices=('none', *RANK_VARIABLES), default='none',
                         help='what started the processes of this run')
-    parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='load checkpoints that need unpickling, which can run code of whoever made them')
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         resume(cfg, args.resume)
     join_group(cfg, args.launcher)
     try:
-        check_start(cfg, args.trust_checkpoint)
+        check_start(cfg, args.trust_checkpoint, args.strict, args.allow_partial)
         Runner.from_cfg(cfg).train()
     finally:
         leave_group()

@@ -37,6 +37,11 @@ class LoadReport:
         return (*self.wrong_shape, *self.unexpected)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether model and file have the same tensors, in the same shapes."""
+        return bool(self.matched) and not (self.wrong_shape or self.missing or self.unexpected)
+
+    @property
     def matched_share(self) -> float:
         """Matched tensors by those of the model or of the file, whichever has fewer; in [0, 1].
 

@@ -24,18 +24,26 @@ class LoadReportHook(Hook):
     Args:
         min_matched: Least share of matched tensors, in [0, 1]; see `LoadReport.matched_share`.
         trust_checkpoint: Let MMEngine unpickle files that hold more than tensors and plain metadata.
+        strict: Refuse a file from which any tensor of the model, or of the module with the `init_cfg`, is missing or
+            has another shape; of `load_from` also one with a tensor that the model does not have.
+        allow_partial: Take a file below the floor too, as long as one tensor matches.
 
     Raises:
-        ValueError: If `min_matched` is no share; before training also if a file is unreadable, needs
-            unpickling, or matches too little.
+        ValueError: If `min_matched` is no share, or `strict` and `allow_partial` are both set; before training also
+            if a file is unreadable, needs unpickling, or matches too little.
         FileNotFoundError: Before training, if a file does not exist.
     """
 
-    def __init__(self, min_matched: float = 0.5, trust_checkpoint: bool = False) -> None:
+    def __init__(self, min_matched: float = 0.5, trust_checkpoint: bool = False, strict: bool = False,
+                 allow_partial: bool = False) -> None:
         if not 0 <= min_matched <= 1:
             raise ValueError(f'min_matched is a share in [0, 1], got {min_matched}')
+        if strict and allow_partial:
+            raise ValueError('strict wants every tensor and allow_partial any: set one of them')
         self.min_matched = min_matched
         self.trust_checkpoint = trust_checkpoint
+        self.strict = strict
+        self.allow_partial = allow_partial
         self._own_loading: list[WeightSource] = []
 
     def before_run(self, runner: Runner) -> None:
@@ -69,10 +77,14 @@ class LoadReportHook(Hook):
             self._judge(runner, compare_contents(source.module.state_dict(), weights), _label(source), checkpoint)
 
     def _judge(self, runner: Runner, report: LoadReport, label: str, checkpoint: dict[str, Any]) -> None:
-        if report.matched_share < self.min_matched:
+        is_enough = bool(report.matched) if self.allow_partial else report.matched_share >= self.min_matched
+        if not is_enough:
             raise ValueError(f'{label} matches almost nothing: {report.matched_share:.0%} of the tensors, at least '
-                             f'{self.min_matched:.0%} are needed (min_matched of LoadReportHook).'
-                             f'{_hint(report, checkpoint)}\n{report.text()}')
+                             f'{self.min_matched:.0%} are needed (min_matched of LoadReportHook; --allow-partial '
+                             f'takes any share but none).{_hint(report, checkpoint)}\n{report.text()}')
+        whole = report.is_exact if label.startswith('load_from') else not (report.missing or report.wrong_shape)
+        if self.strict and not whole:
+            raise ValueError(f'{label} does not fit to the last tensor, as strict (--strict) wants it.\n{report.text()}')
         runner.logger.info(f'{label}: {report.text()}')
 
 

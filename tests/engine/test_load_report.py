@@ -84,6 +84,53 @@ def test_another_architecture_is_refused_and_the_floor_can_be_moved(run, tmp_pat
     run(load_from=str(path), hooks=(HOOKS[0], dict(type='LoadReportHook', min_matched=0.0)))
 
 
+@pytest.mark.parametrize('left_out, added, message', [
+    ('backbone.stages.2.bias', None, '1 of the model not in the file: backbone.stages.2.bias'),
+    (None, 'neck.weight', '1 of the file not in the model: neck.weight'),
+])
+def test_strict_refuses_a_tensor_too_few_or_too_many(run, backbone_file, left_out, added, message):
+    strict = (HOOKS[0], dict(type='LoadReportHook', strict=True))
+    run(load_from=str(backbone_file), hooks=strict)
+    state = torch.load(backbone_file, weights_only=True)['state_dict']
+    state.pop(left_out, None)
+    state.update({added: torch.zeros(2)} if added else {})
+    save_checkpoint(backbone_file, state)
+    run(load_from=str(backbone_file))
+    with pytest.raises(ValueError, match=f'does not fit to the last tensor, as strict(.|\n)*{message}'):
+        run(load_from=str(backbone_file), hooks=strict)
+
+
+def test_strict_lets_an_init_cfg_take_a_part_of_a_file(run, backbone_file):
+    state = torch.load(backbone_file, weights_only=True)['state_dict']
+    save_checkpoint(backbone_file, {**state, 'backbone.fc.weight': torch.zeros(2)})
+    strict = (HOOKS[0], dict(type='LoadReportHook', strict=True))
+    init = with_init(checkpoint=str(backbone_file), prefix='backbone.')
+    run(model=init, hooks=strict)
+    del state['backbone.stages.2.bias']
+    save_checkpoint(backbone_file, state)
+    with pytest.raises(ValueError, match='init_cfg of backbone .* does not fit to the last tensor'):
+        run(model=init, hooks=strict)
+
+
+def test_allow_partial_takes_any_share_but_none(run, backbone_file, tmp_path):
+    state = torch.load(backbone_file, weights_only=True)['state_dict']
+    name = 'backbone.stages.2.bias'
+    save_checkpoint(backbone_file, {f'{"" if key == name else "old."}{key}': value for key, value in state.items()})
+    with pytest.raises(ValueError, match='17% of the tensors, at least 50% .*--allow-partial'):
+        run(load_from=str(backbone_file))
+    partial = (HOOKS[0], dict(type='LoadReportHook', allow_partial=True))
+    _, log = run(load_from=str(backbone_file), hooks=partial)
+    assert '1 of 6 tensors' in log
+    save_checkpoint(backbone_file, dict(other=torch.zeros(2)))
+    with pytest.raises(ValueError, match='matches almost nothing: 0%'):
+        run(load_from=str(backbone_file), hooks=partial)
+
+
+def test_strict_and_partial_exclude_each_other():
+    with pytest.raises(ValueError, match='set one of them'):
+        LoadReportHook(strict=True, allow_partial=True)
+
+
 def test_a_floor_that_is_no_share_is_refused():
     with pytest.raises(ValueError, match='got 50'):
         LoadReportHook(min_matched=50)

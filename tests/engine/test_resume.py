@@ -87,3 +87,16 @@ def test_check_start_unpickles_only_what_is_trusted(tmp_path, write):
                                                            trust_checkpoint=True)]
     with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
         check_start(Config(dict(load_from='gone.pth')))
+
+
+def test_every_run_gets_a_load_report_with_what_was_asked_for(write):
+    cfg = Config(dict(load_from=str(write('plain.pth')), custom_hooks=[dict(type='EMAHook')]))
+    check_start(cfg)
+    assert cfg.custom_hooks == [dict(type='EMAHook'), dict(type='LoadReportHook')]
+    check_start(cfg, strict=True)
+    assert cfg.custom_hooks[1:] == [dict(type='LoadReportHook', strict=True)]
+    cfg = Config(dict(custom_hooks=[dict(type='mmengine.LoadReportHook')]))
+    check_start(cfg, allow_partial=True)
+    assert cfg.custom_hooks == [dict(type='mmengine.LoadReportHook', allow_partial=True)]
+    with pytest.raises(ValueError, match='--strict .* --allow-partial'):
+        check_start(cfg, strict=True, allow_partial=True)
