@@ -11,7 +11,8 @@ from agssp_mm.files import write_atomically
 from agssp_mm.version import __version__
 
 
-def save_checkpoint(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -> None:
+def save_checkpoint(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None,
+                    weights_key: str = 'state_dict', **more: bool | str) -> None:
     """Write a checkpoint that `torch.load(path, weights_only=True)`, `load_from` and `init_cfg` read.
 
     Atomic: a killed run leaves the old file or none. Same tensors and metadata give the same bytes.
@@ -21,6 +22,8 @@ def save_checkpoint(path: str | Path, state_dict: Mapping[str, Tensor], meta: Ma
         state_dict: Tensors by name, on any device; written to the CPU, contiguous.
         meta: What made them; see `plain` for what may be in there. The versions of agssp_mm, torch and mmengine
             are added.
+        weights_key: Where in the file the tensors stand; MMEngine looks under `state_dict`.
+        **more: Further entries beside the tensors, for readers that look for some.
 
     Raises:
         ValueError: If there is no tensor, a value is no tensor, or the metadata hold anything else.
@@ -35,8 +38,9 @@ def save_checkpoint(path: str | Path, state_dict: Mapping[str, Tensor], meta: Ma
     content = {
         'meta': {**plain(meta or {}), **versions},
         # Cloned: a view would drag the whole storage it looks into along.
-        'state_dict': {name: tensor.detach().to('cpu').clone(memory_format=torch.contiguous_format)
-                       for name, tensor in state_dict.items()},
+        **more,
+        weights_key: {name: tensor.detach().to('cpu').clone(memory_format=torch.contiguous_format)
+                      for name, tensor in state_dict.items()},
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import checkpoint as mmengine_checkpoint
@@ -17,8 +18,9 @@ def read_checkpoint(source: str | Path, trust: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU, with `weights_only=True` inside MMEngine's safe globals.
 
     Args:
-        source: A file, or a URL of the kinds MMEngine knows (http, https, torchvision, open-mmlab, mmcls); these
-            are kept in torch's own download folder.
+        source: A file (of torch.save, or .safetensors; with `trust` also Detectron2's .pkl), or a URL of the kinds
+            MMEngine knows (http, https, torchvision, open-mmlab, mmcls); these are kept in torch's own download
+            folder.
         trust: Unpickle what a plain read refuses. That can run code of whoever made the file.
 
     Raises:
@@ -29,6 +31,8 @@ def read_checkpoint(source: str | Path, trust: bool = False) -> dict[str, Any]:
     if not path.is_file():
         what = 'is a folder' if path.is_dir() else 'does not exist'
         raise FileNotFoundError(f'checkpoint {source} {what}; give a .pth file or a URL')
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path)
     with path.open('rb') as file:
         start = file.read(2)
     if start != b'PK' and start[:1] != b'\x80':
@@ -43,7 +47,7 @@ def weights_of(checkpoint: Mapping[str, Any], prefix: str = '') -> dict[str, tor
     """Return the tensors of a checkpoint by name, the way MMEngine finds them.
 
     Args:
-        checkpoint: Its content, with the tensors under `state_dict` or at the top.
+        checkpoint: Its content, with the tensors (or arrays of numpy) under `state_dict` or at the top.
         prefix: Only names that start like this, without it.
 
     Returns:
@@ -52,7 +56,8 @@ def weights_of(checkpoint: Mapping[str, Any], prefix: str = '') -> dict[str, tor
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, Mapping):
         return {}
-    tensors = {name.removeprefix('module.'): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    tensors = {name.removeprefix('module.'): torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+               for name, value in state.items() if isinstance(value, (torch.Tensor, np.ndarray))}
     return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -78,7 +83,22 @@ def _load(path: Path, source: str | Path, trust: bool) -> Any:
                              'trust_checkpoint=True of LoadReportHook or --trust-checkpoint') from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f'{source} is no readable checkpoint, or is cut off ({_reason(error)})') from error
+    if path.suffix in ('.pkl', '.pickle'):
+        with path.open('rb') as file:
+            return pickle.load(file, encoding='latin1')
     return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ValueError(f'{path} is read with safetensors, which is not installed: pip install safetensors') from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f'{path} is no readable checkpoint, or is cut off ({_reason(error)})') from error
 
 
 def _reason(error: Exception) -> str:

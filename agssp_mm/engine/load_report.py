@@ -84,7 +84,8 @@ class LoadReportHook(Hook):
                              f'takes any share but none).{_hint(report, checkpoint)}\n{report.text()}')
         whole = report.is_exact if label.startswith('load_from') else not (report.missing or report.wrong_shape)
         if self.strict and not whole:
-            raise ValueError(f'{label} does not fit to the last tensor, as strict (--strict) wants it.\n{report.text()}')
+            raise ValueError(f'{label} does not fit to the last tensor, as strict (--strict) wants it.\n'
+                             f'{report.text()}')
         runner.logger.info(f'{label}: {report.text()}')
 
 

@@ -86,7 +86,8 @@ def check_start(cfg: Config, trust: bool = False, strict: bool = False, allow_pa
 
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how exactly a checkpoint has to fit, and whether it may be unpickled."""
-    parser.add_argument('--strict', action='store_true', help='refuse a checkpoint that does not fit to the last tensor')
+    parser.add_argument('--strict', action='store_true',
+                        help='refuse a checkpoint that does not fit to the last tensor')
     parser.add_argument('--allow-partial', action='store_true',
                         help='load a checkpoint of which less fits than the load report asks for (half of it)')
     parser.add_argument('--trust-checkpoint', action='store_true',
