@@ -62,8 +62,12 @@ def weights_of(checkpoint: Mapping[str, Any], prefix: str = '') -> dict[str, tor
 
 
 def sha256(path: str | Path) -> str | None:
-    """Return the SHA-256 of a file as hex digits; None if there is no such file."""
-    path = Path(path).expanduser()
+    """Return the SHA-256 of a file as hex digits; None if there is no such file.
+
+    Args:
+        path: A file, or a URL that was downloaded by `read_checkpoint`.
+    """
+    path = _downloaded(_resolve(str(path))) if str(path).startswith(_SCHEMES) else Path(path).expanduser()
     if not path.is_file():
         return None
     with path.open('rb') as file:
@@ -110,11 +114,10 @@ def _reason(error: Exception) -> str:
 def _fetch(url: str) -> Path:
     """Download what a URL names, unless it is there already, on the main process first; return the file."""
     url = _resolve(url)
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / url.split('?')[0].rsplit('/', 1)[-1]
+    path = _downloaded(url)
     problem = None
     if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(url, str(path), progress=False)
         except (URLError, OSError) as error:
@@ -124,6 +127,10 @@ def _fetch(url: str) -> Path:
         raise FileNotFoundError(f'cannot download {url} ({problem or "failed on the main process"}); without a network '
                                 f'put the file at {path}, give a local file, or set init_cfg=None') from problem
     return path
+
+
+def _downloaded(url: str) -> Path:
+    return Path(torch.hub.get_dir()) / 'checkpoints' / url.split('?')[0].rsplit('/', 1)[-1]
 
 
 def _resolve(url: str) -> str:

@@ -12,7 +12,7 @@ from agssp_mm.checkpoints.reading import read_checkpoint, sha256, weights_of
 
 PARTS = ('backbone', 'detector')
 # What tells how weights were made; the rest of MMEngine's `meta` and `message_hub` is state of a run.
-_KEPT = ('config', 'cfg', 'epoch', 'iter', 'seed', 'teacher', 'data', 'parents', 'dataset_meta', 'made_from')
+_KEPT = ('config', 'cfg', 'epoch', 'iter', 'seed', 'data', 'parents', 'dataset_meta', 'made_from')
 _SNIPPETS = {
     'mmdet': "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='{path}', prefix='backbone.')))",
     'torchvision': "model.load_state_dict(torch.load('{path}', weights_only=True)['state_dict'], strict=False)",

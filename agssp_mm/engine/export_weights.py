@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from agssp_mm.checkpoints.export import save_checkpoint
+from agssp_mm.engine.data_origin import describe_data
 from agssp_mm.engine.weight_sources import describe_parents
 
 
@@ -64,6 +65,7 @@ def _meta(runner: Runner) -> dict:
         'epoch': runner.epoch,
         'iter': runner.iter,
         'seed': runner.seed,
+        'data': describe_data(runner.cfg.get('train_dataloader')),
         'parents': runner.message_hub.get_info(_PARENTS),
         # mmdet's inference takes the names of the classes from here.
         'dataset_meta': {key: dataset_meta[key] for key in ('classes', 'palette') if key in dataset_meta},

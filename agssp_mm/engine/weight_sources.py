@@ -41,7 +41,7 @@ def describe_parents(runner: Runner) -> list[dict[str, str | None]]:
 
     Returns:
         Per file where it went ('load_from' or the module), its name as configured, and its SHA-256, which is
-        None for a URL or a file that is gone.
+        None for a file that is gone.
     """
     found = [(source.name or 'model', source.checkpoint, source.checkpoint)
              for source in pretrained_sources(runner.model)]
