@@ -15,6 +15,7 @@ REGISTERING_MODULES = (
     'checkpoints.efficientnet_lite',
     'datasets.pseudo_box_dataset',
     'datasets.transforms.anomaly_map_generator',
+    'datasets.transforms.multi_view_with_maps',
     'datasets.transforms.pseudo_proposals',
     'datasets.transforms.load_industrial_image',
     'engine.channels_last',

@@ -35,7 +35,8 @@ class DistillationPretrainer(Hook):
         levels: Which of the feature maps the backbone returns; negatives count from the end.
         loss: Config of the map loss, `CosineMapLoss` or `NormalizedL2MapLoss`; cosine if None.
         weight: Factor of the loss; a pair (start, end) changes it linearly over the training.
-        view: Which call of the backbone to distil (0 is the first), for models that call it several times.
+        view: Which call of the backbone to distil (0 is the first), for models that call it several times; of
+            samples with one map per view (`MultiViewWithMaps`) it takes the map of the same number.
         clean_forward: Run `model.extract_feat` once more and distil that, for models such as SimMIM whose own
             forward sees masked images.
 
@@ -114,7 +115,7 @@ class DistillationPretrainer(Hook):
 
     def _before_forward(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
         if _mode(args, kwargs) == 'loss' and model.training:
-            self._maps = take_maps(_argument(args, kwargs, 1, 'data_samples'))
+            self._maps = take_maps(_argument(args, kwargs, 1, 'data_samples'), self.view)
 
     def _after_forward(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> dict | None:
         failed = losses is None

@@ -57,3 +57,17 @@ def test_stacking_gives_float32_with_a_channel():
 def test_a_map_of_another_size_than_the_input_names_both_and_the_causes():
     with pytest.raises(ValueError, match=r'map of sample 1 is 3x4, but the network input is 4x4.*Mosaic.*pad_seg=True'):
         stack_maps([torch.zeros(4, 4), torch.zeros(3, 4)], (4, 4), torch.device('cpu'))
+
+
+def test_of_one_map_per_view_the_asked_one_is_taken():
+    samples = [mmpretrain_sample([MAP, MAP + 1]), mmpretrain_sample([torch.from_numpy(MAP), torch.from_numpy(MAP) + 1])]
+    for sample in samples:
+        assert torch.equal(take_maps([sample], view=1)[0], torch.from_numpy(MAP + 1))
+        assert 'gt_seg_map' not in sample
+    assert torch.equal(take_maps([mmpretrain_sample(MAP)], view=1)[0], torch.from_numpy(MAP))
+
+
+@pytest.mark.parametrize('view', [None, 2, -3])
+def test_a_view_without_a_map_is_refused(view):
+    with pytest.raises(ValueError, match=f'sample 0 carries 2 anomaly maps, one per view, and view={view} picks none'):
+        take_maps([mmpretrain_sample([MAP, MAP])], view=view)
