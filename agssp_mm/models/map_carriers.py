@@ -80,6 +80,6 @@ def _take_map(sample: BaseDataElement, index: int, view: int | None) -> Tensor:
 def _pick(maps: Sequence[np.ndarray | Tensor], index: int, view: int | None) -> np.ndarray | Tensor:
     """Choose the map of one view."""
     if view is None or not -len(maps) <= view < len(maps):
-        raise ValueError(f'sample {index} carries {len(maps)} anomaly maps, one per view, and view={view} picks none of '
-                         f'them; set `view` of DistillationPretrainer to the view to distil (0 to {len(maps) - 1})')
+        raise ValueError(f'sample {index} carries {len(maps)} anomaly maps, one per view, and view={view} picks none '
+                         f'of them; set `view` of DistillationPretrainer to the view to distil (0 to {len(maps) - 1})')
     return maps[view]

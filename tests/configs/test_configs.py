@@ -8,8 +8,10 @@ from mmengine.registry import HOOKS, MODELS, DefaultScope
 import agssp_mm  # noqa: F401
 
 ROOT = Path(__file__).parents[2] / 'configs'
-CONFIGS = sorted(path for path in ROOT.glob('*/**/*.py') if '_base_' not in path.parts)
-DETECTORS = sorted(path.name for path in (ROOT / 'agssp').iterdir())
+PAPER_ROWS = ('_cls', '_mocov3', '_simmim')  # how their folders end; test_paper_rows.py and test_paper_steps.py
+ALL_CONFIGS = sorted(path for path in ROOT.glob('*/**/*.py') if '_base_' not in path.parts)
+CONFIGS = [path for path in ALL_CONFIGS if not path.parent.name.endswith(PAPER_ROWS)]
+DETECTORS = sorted(path.name for path in (ROOT / 'agssp').iterdir() if not path.name.endswith(PAPER_ROWS))
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +25,8 @@ def load(path):
 
 
 def test_base_names_are_unique():
-    names = [path.name for path in CONFIGS]
-    assert len(names) == len(set(names)) and len(names) >= 16
+    names = [path.name for path in ALL_CONFIGS]
+    assert len(names) == len(set(names)) and len(names) >= 45
 
 
 def values_of(node, name):

@@ -1,0 +1,3 @@
+_base_ = '../yolox_r50_cls/yolox_r50_cls_agdp.py'
+
+load_from = 'work_dirs/yolox_r50_mocov3_agbp/backbone.pth'

@@ -1,0 +1,4 @@
+_base_ = '../yolox_swin-b_cls/yolox_swin-b_cls_finetune_steel-pipe.py'
+
+model = dict(backbone=dict(window_size=6))
+load_from = 'work_dirs/yolox_swin-b_simmim_agdp/detector.pth'
