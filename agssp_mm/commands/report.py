@@ -1,0 +1,36 @@
+"""``agssp report``: the folder of a run in, one HTML page that shows it out."""
+import argparse
+
+from mmengine.config import DictAction
+
+SUMMARY = 'write one HTML page that shows a run: maps, boxes, training, results'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('work_dir', help='folder of agssp pretrain, of tools/train.py, of the demo, or a map store')
+    parser.add_argument('--out', metavar='PAGE', help='page to write (default: report.html in that folder)')
+    parser.add_argument('--annotations', metavar='COCO', help='true boxes to show beside the pseudo boxes')
+    parser.add_argument('--images', metavar='FOLDER', help='folder that the image names are relative to, where the run '
+                                                           'does not say (a bare map store does not)')
+    parser.add_argument('--rule', metavar='NAME', help='box rule, where the run does not say (default component-tree)')
+    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings of the rule')
+    parser.add_argument('--sample', type=int, default=200, metavar='N', help='images to box at every threshold '
+                                                                             '(default %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='picks the sample (default %(default)s)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and say where it is."""
+    from ..visualization.run_page import PageOptions, write_run_page
+    from .make_boxes import build_rule, rule_names
+    rule = None
+    if args.rule or args.rule_options:
+        name = args.rule or 'component-tree'
+        build_rule(name, args.rule_options)
+        rule = dict(type=rule_names()[name], **args.rule_options)
+    page = write_run_page(args.work_dir, args.out, PageOptions(
+        annotations=args.annotations, images=args.images, rule=rule, num_sampled=args.sample, seed=args.seed))
+    print(f'page: {page}')
+    return 0

@@ -1,0 +1,112 @@
+"""What the detector of stage 2 finds in images that it was not, or was least, trained on."""
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from ...checkpoints.reading import read_checkpoint, weights_of
+from ...images import read_image
+from ...maps.box_quality import TrueBoxes
+from ...maps.store import MapStore
+from ...recipes.building import build
+from ...recipes.reachability import drop_unreachable
+from .gallery import data_uri, plain_truth
+from .inputs import make_batch, plain_pipeline
+from .work_folder import WorkFolder, pseudo_box_dataset
+
+_SIDE, _MOST_BOXES = 360, 10
+
+
+class HeldOutImages(NamedTuple):
+    """Images to detect in.
+
+    Attributes:
+        paths: Their files.
+        note: What they are, in words.
+        truth: True boxes by file name, where there are any.
+    """
+
+    paths: list[Path]
+    note: str
+    truth: dict[str, TrueBoxes]
+
+
+def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str, TrueBoxes],
+                  number: int) -> HeldOutImages | None:
+    """Labelled images that no stage of the pretraining saw, or else those that stage 1 kept out.
+
+    Labels only choose what is shown beside a detection; nothing learns from them.
+    """
+    labelled = _labelled(folder)
+    if labelled is not None:
+        annotations, root = labelled
+        try:
+            names = [image['file_name'] for image in json.loads(annotations.read_text(encoding='utf-8'))['images']]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            folder.problems.append(f'{annotations} cannot be read ({type(error).__name__}: {error})')
+            names = []
+        seen = {record.name for record in store.index} if store else set()
+        paths = [root / name for name in names if name not in seen and (root / name).is_file()][:number]
+        if paths:
+            return HeldOutImages(paths, 'Validation images; no stage of the pretraining saw them.', {})
+    stage = folder.stage('agbp')
+    dataset = pseudo_box_dataset(stage.config.get('train_dataloader') or {}) if stage and stage.config else None
+    if not (dataset and dataset.get('held_out') and store and folder.image_root):
+        return None
+    own = store.index[:dataset['held_out']]
+    paths = [folder.image_root / record.name for record in sorted(own, key=lambda record: -record.score)]
+    paths = [path for path in paths if path.is_file()][:number]
+    return HeldOutImages(paths, 'Images that stage 1 kept out of its training; stage 2 trained on their pseudo boxes '
+                                'too. Give labelled images (--annotations, --val-annotations of agssp pretrain) to see '
+                                'images that no stage saw.', dict(truth)) if paths else None
+
+
+def _labelled(folder: WorkFolder) -> tuple[Path, Path] | None:
+    if folder.kind == 'demo':
+        return folder.path / 'data' / 'annotations' / 'val.json', folder.path / 'data' / 'images'
+    path = folder.path / 'finetune.py'
+    if folder.kind != 'pretraining' or not path.is_file():
+        return None
+    dataset = Config.fromfile(path).get('val_dataloader', {}).get('dataset', {})
+    annotations = Path(dataset.get('ann_file') or '')
+    root = Path((dataset.get('data_prefix') or {}).get('img') or '')
+    return (annotations, root) if annotations.is_file() else None
+
+
+def draw_predictions(config: Config, weights: Path, images: HeldOutImages) -> list[dict[str, Any]]:
+    """Detect, and give each image as a card like those of the gallery, at one step.
+
+    Args:
+        config: Of stage 2.
+        weights: ``detector.pth``.
+        images: Where to detect.
+    """
+    scope = config.get('default_scope', 'mmdet')
+    described = config.model.to_dict()
+    drop_unreachable(described, downloads=False)
+    model = build(described, scope)
+    model.load_state_dict(weights_of(read_checkpoint(weights)), strict=False)
+    model.eval()
+    pipeline, cards = plain_pipeline(config), []
+    for path in images.paths:
+        with torch.no_grad():
+            found = model.test_step(make_batch(pipeline, path, scope))[0].pred_instances.cpu()
+        best = found.scores.argsort(descending=True)[:_MOST_BOXES]
+        boxes = np.concatenate([found.bboxes[best].numpy(), found.scores[best].numpy()[:, None]], 1)
+        cards.append(_card(path, boxes, images.truth.get(path.name)))
+    return cards
+
+
+def _card(path: Path, boxes: np.ndarray, truth: TrueBoxes | None) -> dict[str, Any]:
+    image = read_image(path)
+    height, width = image.shape[:2]
+    scale = min(1.0, _SIDE / max(height, width))
+    shrunk = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    return dict(name=path.name, width=width, height=height, image=data_uri(shrunk), truth=plain_truth(truth),
+                boxes=[[*(round(float(value), 1) for value in box[:4]), round(float(box[4]), 2)] for box in boxes])
+
