@@ -25,6 +25,7 @@ from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.start_weights import resolve_start
 from agssp_mm.teachers.base import Teacher
 from agssp_mm.version import __version__
+from agssp_mm.visualization.run_page import try_to_write_run_page
 
 # Where the run goes and how fast it gets there: a run may be continued with others.
 _FREE = ('out', 'workers', 'classes', 'train_annotations', 'val_annotations', 'annotated_images')
@@ -40,12 +41,14 @@ class PretrainResult:
         detector: ``detector.pth``, the detector after stage 2.
         configs: The configs that were run, and ``finetune.py``.
         store: The map store.
+        page: ``report.html``, which shows the run; None where it could not be written.
     """
 
     backbone: Path
     detector: Path
     configs: tuple[Path, ...]
     store: Path
+    page: Path | None = None
 
 
 def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path, *,
@@ -59,8 +62,9 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     """Pretrain a detector on unlabelled images: maps if there are none, AGBP, AGDP.
 
     ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` and ``finetune.py``, the map store ``maps/``,
-    ``backbone.pth``, ``detector.pth``, and the logs of the stages below ``agbp/`` and ``agdp/``. All is checked before
-    anything is written. A run that was interrupted goes on where it was, with the configs as they stand in ``out``.
+    ``backbone.pth``, ``detector.pth``, the logs of the stages below ``agbp/`` and ``agdp/``, and ``report.html``. All
+    is checked before anything is written. A run that was interrupted goes on where it was, with the configs as they
+    stand in ``out``.
 
     Args:
         images: Folder, text file of names or COCO JSON (only file names are read).
@@ -122,7 +126,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         if not (folder.path / name).is_file():
             _train(paths[stage], devices)
             folder.take_up(stage, name)
-    return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store)
+    return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store,
+                          try_to_write_run_page(folder.path))
 
 
 def _build_teacher(config: Mapping[str, Any]) -> Teacher:

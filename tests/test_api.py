@@ -46,7 +46,7 @@ def test_images_and_a_config_become_checkpoints(images, detector, tmp_path):
     result = agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
     assert sorted(path.name for path in out.iterdir()) == [
         'agbp', 'agbp.py', 'agdp', 'agdp.py', 'backbone.pth', 'detector.pth', 'finetune.py', 'maps', 'maps.py',
-        'pretrain.json']
+        'pretrain.json', 'report.html']
     assert sorted(path.name for path in result.configs) == ['agbp.py', 'agdp.py', 'finetune.py', 'maps.py']
     assert len(MapStore.open(result.store).index) == 6
     # ordinary checkpoints, whose names are those of the user's detector

@@ -23,18 +23,18 @@ def ci(tmp_path):
     (tmp_path / '.ci').mkdir()
     script = tmp_path / '.ci' / 'run'
     shutil.copy(ROOT / '.ci' / 'run', script)
-    for path in ('bin/make', '.venv/bin/python'):
-        (tmp_path / path).parent.mkdir(parents=True)
+    for path in ('bin/make', '.venv/bin/python', 'bin/chromium', 'bin/apt-get'):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(PRETENDER)
         (tmp_path / path).chmod(0o755)
 
     def run(**acts):
         done = subprocess.run([script], capture_output=True, text=True, env={
-            **os.environ, **{f'ACT_{part}': act for part, act in acts.items()},
-            'PATH': f'{tmp_path / "bin"}{os.pathsep}{os.environ["PATH"]}'})
+            **os.environ, **{f'ACT_{part}': act for part, act in acts.items()}, 'PATH': run.path})
         return done.returncode, (tmp_path / 'parts').read_text().split(), done.stdout.splitlines()
 
-    run.script = script
+    run.script, run.bin = script, tmp_path / 'bin'
+    run.path = f'{run.bin}{os.pathsep}{os.environ["PATH"]}'
     return run
 
 
@@ -85,3 +85,16 @@ def test_a_demo_that_runs_out_of_time_fails(ci):
     status, _, lines = ci(demo_smoke='sleep')
     assert status == 1
     assert lines[-1].endswith('demo (stopped after 1 s)')
+
+
+@pytest.mark.parametrize('act, note', [('0', []), ('1', ['note: Chromium could not be installed: its tests are skipped'])])
+def test_a_browser_is_installed_where_there_is_none_and_may_fail(ci, act, note):
+    (ci.bin / 'chromium').unlink()
+    for tool in ('bash', 'env', 'dirname', 'timeout', 'sleep'):
+        (ci.bin / tool).symlink_to(shutil.which(tool))
+    ci.path = str(ci.bin)  # where no real browser is found
+    (ci.bin / 'apt-get').write_text(f'#!/usr/bin/env bash\necho "apt-$1" >> parts\nexit {act}\n')
+    status, parts, lines = ci()
+    assert status == 0
+    assert parts == ['setup', 'apt-update', *(['apt-install'] if act == '0' else []), 'test', 'slow', 'demo-smoke']
+    assert [line for line in lines if line.startswith('note: Chromium')] == note

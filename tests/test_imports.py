@@ -17,7 +17,8 @@ FLOORS = (
     {'teachers'},
     {'models', 'checkpoints', 'maps'},
     {'engine', 'datasets'},
-    {'recipes', 'visualization'},
+    {'recipes'},
+    {'visualization'},  # the run page reads the folders that recipes lay out
     {'api'},
     {'cli', 'commands'},
 )

@@ -30,6 +30,7 @@ from agssp_mm.images import list_images
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
+from agssp_mm.visualization.run_page import try_to_write_run_page
 
 SUMMARY = 'run the whole method on made metal surfaces'
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'demo'
@@ -197,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
     with write_atomically(path) as file:
         file.write(json.dumps(results, indent=1).encode())
     print(report(results, scale))
-    print(f'all numbers: {path}')
+    print(f'all numbers: {path}\npage that shows it all: {try_to_write_run_page(args.work_dir)}')
     return 0
 
 

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         devices=args.devices, resume=not args.no_resume, freeze_backbone=not args.train_backbone,
         annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,
         **{name: getattr(args, name) for name in _PASSED_ON})
+    if result.page:
+        print(f'page: {result.page}')
     print(f'backbone: {result.backbone}\ndetector: {result.detector}\nmaps: {result.store}\nconfigs: '
           f'{", ".join(map(str, result.configs))}\nto fine-tune: python tools/train.py {args.out}/finetune.py')
     return 0

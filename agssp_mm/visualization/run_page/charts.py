@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-WIDTH, HEIGHT = 420, 230
+WIDTH, HEIGHT = 380, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 40
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
@@ -29,8 +29,8 @@ def bar_chart(title: str, counts: Sequence[Sequence[int]], shown: int, labels: S
     bars = [dict(x=_LEFT + place * width + 1, width=width - 2, label=label, middle=_LEFT + (place + 0.5) * width,
                  height=_PLOT_HEIGHT * count / ticks[-1], count=count)
             for place, (label, count) in enumerate(zip(labels, counts[shown], strict=True))]
-    return dict(_frame(title, x_title, y_title), kind='bars', ident=ident, bars=bars, rows=[list(row) for row in counts],
-                top=ticks[-1], y_ticks=[(_y(tick, 0, ticks[-1]), _number(tick)) for tick in ticks])
+    return dict(_frame(title, x_title, y_title), kind='bars', ident=ident, bars=bars, top=ticks[-1],
+                y_ticks=[(_y(tick, 0, ticks[-1]), _number(tick)) for tick in ticks])
 
 
 def line_chart(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], x_title: str, y_title: str,

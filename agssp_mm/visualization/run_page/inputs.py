@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .work_folder import pseudo_box_dataset
 
 _KEPT = ('LoadImageFromFile', 'LoadIndustrialImage', 'Resize', 'Pad')
+_META = ('img_path', 'img_id', 'ori_shape', 'img_shape', 'scale_factor')
 
 
 def plain_pipeline(config: Config) -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def plain_pipeline(config: Config) -> list[dict[str, Any]]:
             steps.append(dict(step))
         elif kind == 'RandomResize':
             steps.append(dict(type='Resize', scale=step['scale'], keep_ratio=True))
-    return [*steps, dict(type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor', 'img_id'))]
+    return [*steps, dict(type='PackDetInputs', meta_keys=_META)]
 
 
 def make_batch(pipeline: Sequence[dict[str, Any]], path: Path, scope: str) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from .work_folder import WorkFolder, find_work_folder
 DEFAULT_NAME = 'report.html'
 LIMIT = 20_000_000
 _DEFAULT_RULE = dict(type='ComponentTreeBoxRule')
-_ORDERS = dict(highest='Highest score', lowest='Lowest score', random='Random', most='Most boxes', fewest='Fewest boxes')
+_ORDERS = dict(highest='Highest score', lowest='Lowest score', random='Random', most='Most boxes',
+               fewest='Fewest boxes')
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def write_run_page(work_dir: str | Path, out: str | Path | None = None, options:
     if path.is_dir():
         raise ValueError(f'{path} is a folder; give the name of the page to write')
     folder = find_work_folder(work_dir)
-    truth = read_true_boxes(options.annotations or folder.annotations) if options.annotations or folder.annotations else {}
+    annotations = options.annotations or folder.annotations
+    truth = read_true_boxes(annotations) if annotations else {}
     text = _render(folder, truth, options)
     while len(text) > LIMIT and options.per_order > 1:  # noisy images compress badly
         options = replace(options, per_order=options.per_order // 2)
@@ -105,7 +107,8 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
                    colours={kind: '#{2:02x}{1:02x}{0:02x}'.format(*colour) for kind, colour in BOX_COLOURS.items()},
                    has_truth=bool(truth), maps=_maps_section(folder, store, truth, options),
                    training=training_section(folder, store, truth), transfer=transfer_section(folder))
-    return environment.get_template('page.html').render(**context, missing=list(dict.fromkeys(folder.problems))).encode()
+    missing = list(dict.fromkeys(folder.problems))
+    return environment.get_template('page.html').render(**context, missing=missing).encode()
 
 
 def _open_store(folder: WorkFolder) -> MapStore | None:
@@ -135,17 +138,18 @@ def _maps_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
     _tell_losses(folder, store, gallery, truth)
     peaks = store.calibration.apply(np.array([record.peak for record in store.index]))
     steps = gallery.steps
-    size_labels = [f'{end:.0%}' for end in SIZE_BINS]
+    size_labels = [f'{100 * end:.0f}' for end in SIZE_BINS]
     charts = [
         bar_chart('Highest value of each map', [np.histogram(peaks, 10, (0, 1))[0].tolist()], 0,
                   [f'{end:.1f}' for end in np.linspace(0.1, 1, 10)], 'up to, calibrated', 'images', 'peaks'),
         bar_chart('Boxes per image', [step.per_image for step in steps], gallery.own_step,
                   [*map(str, range(MOST_BOXES)), f'{MOST_BOXES}+'], 'boxes', 'images', 'per-image'),
         bar_chart('Size of the boxes', [step.sizes for step in steps], gallery.own_step, size_labels,
-                  'side of the box by that of the image, up to', 'boxes', 'sizes')]
-    plain = [dict(value=step.value, line=step.line, boxes=step.num_boxes, empty=step.num_empty, per_image=step.per_image,
-                  sizes=step.sizes, warnings=step.warnings) for step in steps]
-    data = dict(steps=plain, own=gallery.own_step, cards=gallery.cards, orders=gallery.orders, sampled=gallery.num_sampled)
+                  'side of the box, % of that of the image, up to', 'boxes', 'sizes')]
+    plain = [dict(value=step.value, line=step.line, boxes=step.num_boxes, empty=step.num_empty,
+                  per_image=step.per_image, sizes=step.sizes, warnings=step.warnings) for step in steps]
+    data = dict(steps=plain, own=gallery.own_step, cards=gallery.cards, orders=gallery.orders,
+                sampled=gallery.num_sampled)
     return dict(gallery=gallery, data=data, charts=charts, warnings=warn_of_maps(store.statistics), meta=store.meta,
                 rule=rule['type'], step=plain[gallery.own_step])
 

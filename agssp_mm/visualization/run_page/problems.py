@@ -29,8 +29,8 @@ def warn_of_boxes(counts: np.ndarray, covered: np.ndarray, at_border: int) -> li
         warnings.append(f'Nothing is flagged: {empty:.0%} of the images have no box. Lower the threshold, or look at '
                         'whether the maps show the defects at all.')
     if covered.mean() >= _COVERED:
-        warnings.append(f'Nearly everything is flagged: the boxes cover {covered.mean():.0%} of the average image. Raise '
-                        'the threshold, or choose another teacher.')
+        warnings.append(f'Nearly everything is flagged: the boxes cover {covered.mean():.0%} of the average image. '
+                        'Raise the threshold, or choose another teacher.')
     if total and at_border / total >= _AT_BORDER:
         warnings.append(f'Nearly all boxes are at the border: {at_border / total:.0%} of them touch it. The images may '
                         'have a frame, a shadow or a vignette; crop them.')
@@ -44,8 +44,8 @@ def warn_of_maps(statistics: Mapping[str, SourceStatistics]) -> list[str]:
         where = f'Source {source}: the' if len(statistics) > 1 else 'The'
         median, top = of_source.quantiles['0.5'], of_source.quantiles['0.999']
         if median >= _SATURATED:
-            warnings.append(f'{where} maps are saturated: half of all values are at least {median:.2f} of 1. The teacher '
-                            'finds everything unusual; choose another one, or other settings.')
+            warnings.append(f'{where} maps are saturated: half of all values are at least {median:.2f} of 1. The '
+                            'teacher finds everything unusual; choose another one, or other settings.')
         elif top - median < _FLAT:
             warnings.append(f'{where} maps are flat: 99.9% of all values are below {top:.2f} and half of them below '
                             f'{median:.2f}. The teacher tells nothing apart in these images.')

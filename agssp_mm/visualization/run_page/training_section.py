@@ -28,8 +28,8 @@ def training_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[
 def _charts(log: TrainingLog) -> list[dict[str, Any]]:
     charts = []
     for kind, title, x_title, y_title in (('loss', 'Losses', 'step', 'loss'), ('lr', 'Learning rate', 'step', 'rate'),
-                                          ('agreement', 'Agreement of activation and anomaly map', 'step', 'correlation'),
-                                          ('held-out agreement', 'Agreement on held-out images', 'epoch', 'correlation')):
+                                          ('agreement', 'Agreement with the anomaly maps', 'step', 'correlation'),
+                                          ('held-out agreement', 'Agreement, held-out images', 'epoch', 'correlation')):
         curves = log.group(kind)
         if curves:
             charts.append(line_chart(title, curves, x_title, y_title, is_dotted=kind == 'held-out agreement'))

@@ -72,7 +72,8 @@ def _difference(cells: Mapping[tuple, Mapping[int, Mapping[str, float]]], key: t
     if base is None:
         return None
     seeds = sorted(set(cells[key]) & set(cells[base]))
-    return paired_difference([cells[base][seed][metric] for seed in seeds], [cells[key][seed][metric] for seed in seeds])
+    return paired_difference([cells[base][seed][metric] for seed in seeds],
+                             [cells[key][seed][metric] for seed in seeds])
 
 
 def efficiency_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[tuple[float, float]]]]:

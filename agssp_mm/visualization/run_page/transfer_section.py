@@ -23,7 +23,8 @@ def transfer_section(folder: WorkFolder) -> dict[str, Any] | None:
     for row in rows:
         row['cells'] = [f'{row["mean"][metric]:.1f}' for metric in METRICS]
         row['gains'] = [_interval(row['difference'][metric]) for metric in METRICS]
-    curves = [line_chart(f'Labels and {METRICS[0]}: {group}', starts, 'share of the labels, %', METRICS[0], is_dotted=True)
+    curves = [line_chart(f'Labels and {METRICS[0]}: {group}', starts, 'share of the labels, %', METRICS[0],
+                         is_dotted=True)
               for group, starts in efficiency_curves(rows).items()]
     return dict(rows=rows, curves=curves, metrics=METRICS)
 
