@@ -87,7 +87,8 @@ def test_a_demo_that_runs_out_of_time_fails(ci):
     assert lines[-1].endswith('demo (stopped after 1 s)')
 
 
-@pytest.mark.parametrize('act, note', [('0', []), ('1', ['note: Chromium could not be installed: its tests are skipped'])])
+@pytest.mark.parametrize('act, note', [
+    ('0', []), ('1', ['note: Chromium could not be installed: its tests are skipped'])])
 def test_a_browser_is_installed_where_there_is_none_and_may_fail(ci, act, note):
     (ci.bin / 'chromium').unlink()
     for tool in ('bash', 'env', 'dirname', 'timeout', 'sleep'):
