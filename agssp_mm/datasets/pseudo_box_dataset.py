@@ -33,6 +33,7 @@ class PseudoBoxDataset(BaseDataset):
             all others.
         filter_cfg: ``filter_empty_gt`` drops images without a pseudo box (default: kept as negatives), ``min_size``
             drops images with a shorter side in pixels.
+        return_classes: Add the names of the classes to every image, for detectors with a language model.
         **kwargs: As of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
@@ -44,7 +45,7 @@ class PseudoBoxDataset(BaseDataset):
 
     def __init__(self, images: str, store: str, rule: dict | None = None, *, image_root: str | None = None,
                  data_root: str = '', with_mask: bool = False, held_out: int = 0, filter_cfg: dict | None = None,
-                 **kwargs: Any):
+                 return_classes: bool = False, **kwargs: Any):
         unknown = set(filter_cfg or ()) - {'filter_empty_gt', 'min_size'}
         if unknown:
             raise ValueError(f'filter_cfg knows "filter_empty_gt" and "min_size", got {sorted(unknown)}')
@@ -52,6 +53,7 @@ class PseudoBoxDataset(BaseDataset):
             raise ValueError('with_mask=True needs a box rule: give rule=dict(type=...)')
         self.images, self.store_path, self.image_root = images, store, image_root
         self.rule, self.with_mask, self.held_out = rule, with_mask, held_out
+        self.return_classes = return_classes
         kwargs.setdefault('data_prefix', {})
         super().__init__(data_root=data_root, filter_cfg=filter_cfg, **kwargs)
 
@@ -107,6 +109,8 @@ class PseudoBoxDataset(BaseDataset):
                    found: PseudoBoxes | None) -> dict[str, Any]:
         info = dict(img_path=str(root / record.name), img_id=index, height=record.height, width=record.width,
                     gt_label=label, instances=[])
+        if self.return_classes:
+            info.update(text=self.metainfo['classes'], custom_entities=True)
         for number, box in enumerate(found.boxes if found else ()):
             instance = dict(bbox=[float(value) for value in box], bbox_label=0, ignore_flag=0,
                             score=float(found.scores[number]))

@@ -160,10 +160,14 @@ class DistillationPretrainer(Hook):
         indices = resolve_levels(self.levels, len(features), name)
         _check_gradient(features, indices, name)
         stacked = stack_maps(maps, call.size, features[0].device)
+        _check_number(call.num_images, len(stacked), name)
         added = {}
         for index in indices:
-            anomaly, valid = resize_map(stacked, tuple(features[index].shape[-2:]))
             activation = activation_map(features[index])
+            # mmdet's TridentResNet returns its branches behind one another in the batch.
+            branches = len(activation) // len(stacked)
+            anomaly, valid = (one.repeat(branches, 1, 1, 1)
+                              for one in resize_map(stacked, tuple(activation.shape[-2:])))
             with torch.autocast(activation.device.type, enabled=False):
                 loss = self._weight * self.loss(activation, anomaly, valid)
             added[f'loss_anomaly_s{index}'] = loss
@@ -208,6 +212,12 @@ def _with_total(losses: Any) -> dict:
     if not isinstance(losses, dict):
         raise ValueError(f"the model must return a dict of losses in mode 'loss', got a {type(losses).__name__}")
     return {'loss_task' if name == 'loss' else name: value for name, value in losses.items()}
+
+
+def _check_number(num_images: int, num_maps: int, backbone: str) -> None:
+    if num_images != num_maps:
+        raise ValueError(f'{backbone} was called with {num_images} images, but the batch carries {num_maps} anomaly '
+                         'maps; a model that joins several views in one call needs clean_forward=True')
 
 
 def _check_gradient(features: Sequence[Tensor], indices: Sequence[int], backbone: str) -> None:

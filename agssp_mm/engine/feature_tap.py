@@ -7,10 +7,11 @@ from torch.utils.hooks import RemovableHandle
 
 
 class BackboneCall(NamedTuple):
-    """One call of the backbone: the (height, width) of its input and what it returned."""
+    """One call of the backbone: the (height, width) of its input, what it returned, and the number of images."""
 
     size: tuple[int, int]
     outputs: Any
+    num_images: int
 
 
 class FeatureTap:
@@ -44,4 +45,4 @@ class FeatureTap:
         image = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if image is None:
             raise ValueError(f'{type(module).__name__} was called without an image tensor; nothing to distil into')
-        self.calls.append(BackboneCall(tuple(image.shape[-2:]), outputs))
+        self.calls.append(BackboneCall(tuple(image.shape[-2:]), outputs, len(image)))

@@ -7,6 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from agssp_mm.engine.unused_parameters import require_unused_parameters
 
@@ -20,17 +21,19 @@ class FreezeHook(Hook):
 
     Args:
         modules: Names of the modules as in `model.named_modules()`, such as 'backbone' or 'neck.lateral_convs'.
+        norms_only: Leave the modules in training mode but for their batch norms. For those whose forward gives
+            something else in training that the rest of the model counts on, such as mmdet's TridentResNet.
 
     Raises:
         ValueError: If no module is named; before training also if one does not exist, or if the model was
             wrapped for distributed training without `find_unused_parameters=True`.
     """
 
-    def __init__(self, modules: Sequence[str] = ('backbone',)) -> None:
+    def __init__(self, modules: Sequence[str] = ('backbone',), norms_only: bool = False) -> None:
         modules = (modules,) if isinstance(modules, str) else tuple(modules)
         if not modules:
             raise ValueError("FreezeHook needs the names of the modules to freeze, such as ('backbone',)")
-        self.modules = modules
+        self.modules, self.norms_only = modules, norms_only
         self._frozen: list[nn.Module] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -50,7 +53,12 @@ class FreezeHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Keep evaluation mode; the loops call `model.train()` after every other stage."""
         for module in self._frozen:
-            module.eval()
+            if not self.norms_only:
+                module.eval()
+                continue
+            for norm in module.modules():
+                if isinstance(norm, _BatchNorm):
+                    norm.eval()
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

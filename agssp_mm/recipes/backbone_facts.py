@@ -29,6 +29,8 @@ class BackboneFacts:
             in all AGBP variants of AGSSP (arXiv 2509.18919); empty where it cannot freeze.
         nothing_frozen: Settings under which all of it learns.
         all_frozen: Settings under which none of it learns, statistics included; None where it has none such.
+        is_branched: In training it returns several features per image, behind one another in the batch; frozen parts
+            would return one.
     """
 
     name: str
@@ -38,6 +40,7 @@ class BackboneFacts:
     stem_frozen: dict = field(default_factory=dict)
     nothing_frozen: dict = field(default_factory=dict)
     all_frozen: dict | None = None
+    is_branched: bool = False
 
 
 def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
@@ -56,9 +59,12 @@ def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
     coarsest = sorted(range(len(features)), key=lambda index: (strides[index], index))[-count:]
     levels = tuple(index - len(features) for index in coarsest)
     nothing = _settings(config, detector, frozen=None)
-    _check_trainable(_build({**config, **nothing}, detector), levels, side, name)
+    trainable = _in_training(_build({**config, **nothing}, detector), side)
+    _check_trainable(trainable, levels, name)
+    is_branched = any(len(one) > 1 for one in trainable)
     return BackboneFacts(name, tuple(one.shape[1] for one in features), strides, levels,
-                         _stem_frozen(config, detector, levels, side), nothing, _all_frozen(config, detector))
+                         _stem_frozen(config, detector, levels, side), nothing,
+                         None if is_branched else _all_frozen(config, detector), is_branched)
 
 
 def accepted_settings(cls: type) -> dict[str, object]:
@@ -114,7 +120,8 @@ def _stem_frozen(config: dict, detector: SourceDetector, levels: tuple[int, ...]
         if 'frozen_stages' not in settings:
             return {}
         with contextlib.suppress(ValueError):
-            if all(_learning(_build({**config, **settings}, detector), levels, side)):
+            features = _in_training(_build({**config, **settings}, detector), side)
+            if all(features[level].requires_grad for level in levels):
                 return settings
     return {}
 
@@ -135,17 +142,16 @@ def _all_frozen(config: dict, detector: SourceDetector) -> dict | None:
     return None
 
 
-def _learning(backbone: nn.Module, levels: tuple[int, ...], side: int) -> list[bool]:
-    """Which of the levels get a gradient to some weight of the backbone."""
+def _in_training(backbone: nn.Module, side: int) -> tuple[Tensor, ...]:
+    """What the backbone returns in training for one image; a level with a gradient depends on a weight that learns."""
     backbone.train()
     for module in backbone.modules():
         if isinstance(module, _BatchNorm):
             module.eval()  # a single image has no statistics
-    features = as_levels(backbone(torch.zeros(1, 3, side, side)))
-    return [features[level].requires_grad for level in levels]
+    return as_levels(backbone(torch.zeros(1, 3, side, side)))
 
 
-def _check_trainable(backbone: nn.Module, levels: tuple[int, ...], side: int, name: str) -> None:
-    if not all(_learning(backbone, levels, side)):
+def _check_trainable(features: tuple[Tensor, ...], levels: tuple[int, ...], name: str) -> None:
+    if not all(features[level].requires_grad for level in levels):
         raise ValueError(f'the backbone {name} is frozen: its levels {levels} depend on no weight that can learn, so '
                          'AGBP has nothing to train; take a backbone that can be trained')

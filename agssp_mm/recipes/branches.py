@@ -7,6 +7,10 @@ from mmengine.config import Config
 from .building import model_class
 from .walk import walk
 
+_MASK_LOADERS = ('LoadAnnotations', 'LoadPanopticAnnotations')
+# Below what float32 keeps of any variance that a trained network has.
+_LEAST_EPSILON = 1e-12
+
 
 def drop_semantic_branches(model: dict, scope: str) -> list[str]:
     """Take off what learns from semantic segmentations, which pseudo boxes do not have.
@@ -70,6 +74,26 @@ def replace_grouped_norms(model: dict) -> list[str]:
     return [f'MMSyncBN became SyncBN {len(found)} times: it cannot be built by one process'] if found else []
 
 
+def give_norms_an_epsilon(model: dict) -> list[str]:
+    """Replace an epsilon of 0 in batch norms, which newer PyTorch refuses, by the smallest that changes nothing.
+
+    Args:
+        model: Config of a detector, changed in place.
+
+    Returns:
+        What was replaced, for people.
+    """
+    found = [part for part in walk(model) if part.get('eps') == 0 and str(part.get('type')).endswith('BN')]
+    for part in found:
+        part['eps'] = _LEAST_EPSILON
+    return [f'eps of a batch norm 0 became {_LEAST_EPSILON:g}: PyTorch refuses 0'] if found else []
+
+
+def needs_texts(model: dict) -> bool:
+    """Whether a detector is told the names of the classes with every image, as those with a language model are."""
+    return any(part.get('language_model') for part in walk(model))
+
+
 def needs_proposals(model: dict) -> bool:
     """Whether a detector judges proposals that another model made, as Fast R-CNN does."""
     return bool(model.get('roi_head')) and not model.get('rpn_head')
@@ -78,7 +102,9 @@ def needs_proposals(model: dict) -> bool:
 def mask_loading(config: Any) -> dict | None:
     """How a detector's config loads instance masks for training; None where it needs none."""
     for part in walk(config.get('train_dataloader') or {}):
-        if str(part.get('type', '')).rsplit('.', 1)[-1] == 'LoadAnnotations' and part.get('with_mask'):
+        kind = str(part.get('type', '')).rsplit('.', 1)[-1]
+        # Panoptic loading is a kind of its own, whose masks are on unless they are switched off.
+        if part.get('with_mask', kind == 'LoadPanopticAnnotations') and kind in _MASK_LOADERS:
             return dict(with_mask=True, poly2mask=part.get('poly2mask', True))
     return None
 

@@ -12,6 +12,8 @@ from .source_detector import SourceDetector
 _REFUSALS = (RuntimeError, ValueError, IndexError, AssertionError)
 _LARGE, _LARGEST = 512, 1024
 _ODD = (13 * 32, 11 * 32)
+# What mmcv says of an operation that exists for GPUs alone.
+_NO_CPU = 'implementation for device cpu'
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def find_input_needs(detector: SourceDetector, image_size: int) -> InputNeeds:
     Raises:
         ValueError: If it cannot be built, or takes no image of that size.
     """
-    trial = _Trial(_build(detector))
+    trial = _Trial(_build(detector), detector.needs_texts)
     own = max(int((detector.model.get('data_preprocessor') or {}).get('pad_size_divisor') or 1), 1)
     # 1 stands for any size: neither side is even.
     if trial.takes(*((107, 75) if own == 1 else (3 * own, 2 * own))):
@@ -60,7 +62,8 @@ def find_input_needs(detector: SourceDetector, image_size: int) -> InputNeeds:
     larger = range(-(-image_size // 32) * 32, _LARGEST + 1, 32)
     least = next((side for side in larger if trial.takes(side, side)), None)
     advice = f'the smallest larger size that it takes is {least}' if least else f'nor any larger one up to {_LARGEST}'
-    raise ValueError(f'{detector.name} takes no images of {image_size} pixels; {advice} (image_size)')
+    raise ValueError(f'{detector.name} takes no images of {image_size} pixels; {advice} (image_size). It said: '
+                     f'{trial.problem}')
 
 
 def _build(detector: SourceDetector) -> nn.Module:
@@ -76,16 +79,28 @@ def _build(detector: SourceDetector) -> nn.Module:
 class _Trial:
     """Runs a detector on blank images."""
 
-    def __init__(self, model: nn.Module):
-        self.model = model
+    def __init__(self, model: nn.Module, needs_texts: bool):
+        self.model, self.device = model, 'cpu'
+        self.texts = dict(text=('anomaly', ), custom_entities=True) if needs_texts else {}
+        self.problem = ''
 
     def takes(self, height: int, width: int) -> bool:
-        try:
-            with torch.no_grad():
-                self.model.extract_feat(torch.zeros(1, 3, height, width))
-        except _REFUSALS:
+        if not self._extracts(height, width):
             return False
         return self._predicts(height, width) or not self._can_predict
+
+    def _extracts(self, height: int, width: int) -> bool:
+        try:
+            with torch.no_grad():
+                self.model.extract_feat(torch.zeros(1, 3, height, width, device=self.device))
+        except _REFUSALS as error:
+            self.problem = str(error)
+            if _NO_CPU not in self.problem or self.device != 'cpu' or not torch.cuda.is_available():
+                return False
+            self.device = 'cuda'
+            self.model.to(self.device)
+            return self._extracts(height, width)
+        return True
 
     @cached_property
     def _can_predict(self) -> bool:
@@ -97,10 +112,11 @@ class _Trial:
         size = (height, width)
         sample = DetDataSample(metainfo=dict(
             img_id=0, img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0),
-            border=np.array([0, height, 0, width], np.float32)))
+            border=np.array([0, height, 0, width], np.float32), **self.texts))
         try:
             with torch.no_grad():
-                self.model.predict(torch.zeros(1, 3, height, width), [sample], rescale=False)
-        except (*_REFUSALS, TypeError, KeyError, AttributeError):
+                self.model.predict(torch.zeros(1, 3, height, width, device=self.device), [sample], rescale=False)
+        except (*_REFUSALS, TypeError, KeyError, AttributeError) as error:
+            self.problem = str(error)
             return False
         return True

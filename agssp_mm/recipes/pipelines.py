@@ -5,6 +5,8 @@ from .walk import walk
 
 _FLIP = dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical'])
 _TEST_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+_TRAIN_KEYS = (*_TEST_KEYS, 'flip', 'flip_direction')
+_TEXT_KEYS = ('text', 'custom_entities')
 
 
 def agbp_pipelines(image_size: int, carrier: dict) -> tuple[list[dict], list[dict]]:
@@ -21,8 +23,8 @@ def agbp_pipelines(image_size: int, carrier: dict) -> tuple[list[dict], list[dic
     return train, [*load, dict(type='Resize', scale=size, keep_ratio=True), pack]
 
 
-def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool,
-                   proposals: bool = False) -> tuple[list[dict], list[dict]]:
+def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: bool = False,
+                   texts: bool = False) -> tuple[list[dict], list[dict]]:
     """Pipelines of stage 2: the usual one, and the plain one that hooks switch to near the end.
 
     Args:
@@ -30,19 +32,20 @@ def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool,
         masks: Settings of LoadAnnotations for masks; None without.
         fixed: Pad every image to a square.
         proposals: Make proposals, for detectors that do not make their own.
+        texts: Hand on the names of the classes, for detectors with a language model.
     """
     size = (image_size, image_size)
     usual = [*_load(masks), *_random_crop(size), *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
-             *_pad(size, fixed), dict(type='PackDetInputs')]
-    plain = finetune_pipelines(image_size, masks, fixed, None)[0]
+             *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
+    plain = finetune_pipelines(image_size, masks, fixed, None, texts)[0]
     if proposals:
         for pipeline in (usual, plain):
             pipeline.insert(-1, dict(type='PseudoProposals'))
     return usual, plain
 
 
-def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool,
-                       original: Any) -> tuple[list[dict], list[dict]]:
+def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, original: Any,
+                       texts: bool = False) -> tuple[list[dict], list[dict]]:
     """Pipelines for training and testing of the fine-tuning.
 
     Args:
@@ -51,17 +54,24 @@ def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool,
         fixed: Pad every image to a square.
         original: The test data loader of the user's config: where it centres images on a padded canvas, as the
             CenterNets need it, so does this pipeline.
+        texts: Hand on the names of the classes, for detectors with a language model.
     """
     size = (image_size, image_size)
     resize = dict(type='Resize', scale=size, keep_ratio=True)
     train = [*_load(masks), resize, *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
-             *_pad(size, fixed), dict(type='PackDetInputs')]
+             *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
     canvas = [dict(part) for part in walk(original or {}) if part.get('type') == 'RandomCenterCropPad'][:1]
     keys = (*_TEST_KEYS, 'border') if canvas else _TEST_KEYS
     test = [dict(type='LoadImageFromFile'), resize, *canvas, *([] if canvas else _pad(size, fixed)),
             dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks)),
-            dict(type='PackDetInputs', meta_keys=keys)]
+            _pack(keys, texts)]
     return train, test
+
+
+def _pack(keys: tuple[str, ...], texts: bool) -> dict:
+    if keys == _TRAIN_KEYS and not texts:
+        return dict(type='PackDetInputs')  # its own keys
+    return dict(type='PackDetInputs', meta_keys=(*keys, *_TEXT_KEYS) if texts else keys)
 
 
 def _load(masks: dict | None) -> list[dict]:

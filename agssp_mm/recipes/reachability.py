@@ -59,8 +59,9 @@ def is_reachable(source: str, downloads: bool | None = None) -> bool:
 
 def _source(key: str, value: object) -> str | None:
     """The checkpoint that a setting names; None if it names none."""
-    if key == 'init_cfg' and isinstance(value, dict) and str(value.get('type')).endswith('Pretrained'):
-        return str(value.get('checkpoint'))
+    # Backbones that load by code of their own, such as PVT, read the checkpoint without a type beside it.
+    if key == 'init_cfg' and isinstance(value, dict) and str(value.get('type', 'Pretrained')).endswith('Pretrained'):
+        return str(value['checkpoint']) if value.get('checkpoint') else None
     if key.endswith('_ckpt') or key == 'pretrained':
         if isinstance(value, str):
             return value

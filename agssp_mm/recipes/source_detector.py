@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 from mmengine.utils import get_installed_path, is_installed
 
-from .branches import (drop_semantic_branches, inline_teachers, mask_loading, needs_proposals,
-                       replace_grouped_norms)
+from .branches import (drop_semantic_branches, give_norms_an_epsilon, inline_teachers, mask_loading, needs_proposals,
+                       needs_texts, replace_grouped_norms)
 from .building import model_class
 from .classes import count_classes
 from .reachability import drop_unreachable
@@ -45,6 +45,11 @@ class SourceDetector:
         """Whether it judges proposals of another model; see `agssp_mm.recipes.branches.needs_proposals`."""
         return needs_proposals(self.model)
 
+    @property
+    def needs_texts(self) -> bool:
+        """Whether it is told the names of the classes; see `agssp_mm.recipes.branches.needs_texts`."""
+        return needs_texts(self.model)
+
 
 def read_detector(source: str | Path | Config, downloads: bool | None = None) -> SourceDetector:
     """Read a detector's config and check that it can be pretrained.
@@ -69,13 +74,14 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
         model.setdefault('data_preprocessor', preprocessor.to_dict())
     notes = []
     inner = model.get('detector')
-    if 'backbone' not in model and isinstance(inner, dict) and 'backbone' in inner:
+    if 'backbone' not in model and isinstance(inner, dict) and inner.get('type') and 'backbone' in inner:
         notes.append(f'the detector inside {model["type"]} is pretrained alone')
         model = inner
     _check(model, name, scope)
     notes += drop_semantic_branches(model, scope)
     notes += inline_teachers(model, Path(get_installed_path('mmdet')) / '.mim')
     notes += replace_grouped_norms(model)
+    notes += give_norms_an_epsilon(model)
     if needs_proposals(model):
         notes.append('it judges proposals of another model: stage 2 makes them round the pseudo boxes, the pipelines of '
                      'the fine-tuning must load yours (LoadProposals)')

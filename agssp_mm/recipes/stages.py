@@ -94,16 +94,17 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         if facts.all_frozen is not None:
             model['backbone'].update(facts.all_frozen)
         else:
-            hooks.append(dict(type='FreezeHook', modules=('backbone', )))
+            more = dict(norms_only=True) if facts.is_branched else {}
+            hooks.append(dict(type='FreezeHook', modules=('backbone', ), **more))
     if settings.has_start_file and not settings.bare_start:
         # Neck and head; the backbone of stage 1 is loaded over it.
         model['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
     usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed,
-                                  detector.needs_proposals)
+                                  detector.needs_proposals, detector.needs_texts)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
     moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
     dataset = _images(settings, rule=settings.rule, with_mask=detector.masks is not None,
-                      filter_cfg=dict(filter_empty_gt=True), pipeline=usual)
+                      filter_cfg=dict(filter_empty_gt=True), pipeline=usual, **_texts(detector))
     config = dict(
         runtime(detector, settings, 'agdp'),
         model=model,
@@ -132,11 +133,12 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
     needs = needs or find_input_needs(detector, settings.image_size)
     model = _detector_model(detector, needs, num_classes=len(settings.classes))
     original = detector.config.get('test_dataloader')
-    train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original)
+    train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original,
+                                     detector.needs_texts)
     epochs, batch_size = settings.finetune_epochs, settings.detector_batch_size
     moved = move_hooks(detector.config, epochs, None, train)
     common = dict(type='CocoDataset', metainfo=dict(classes=tuple(settings.classes)),
-                  data_prefix=dict(img=settings.annotated_images))
+                  data_prefix=dict(img=settings.annotated_images), **_texts(detector))
     dataset = dict(common, ann_file=settings.train_annotations, filter_cfg=dict(filter_empty_gt=False),
                    pipeline=train)
     held_out = loader(dict(common, ann_file=settings.val_annotations, test_mode=True, pipeline=test), settings,
@@ -179,6 +181,10 @@ def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:
 def _images(settings: RecipeSettings, **more) -> dict:
     return dict(type='PseudoBoxDataset', images=settings.images, store=settings.store,
                 image_root=settings.image_root, **more)
+
+
+def _texts(detector: SourceDetector) -> dict:
+    return dict(return_classes=True) if detector.needs_texts else {}
 
 
 def _image_root(settings: RecipeSettings) -> str:

@@ -124,3 +124,9 @@ def test_wrong_settings_are_refused(image_folder, store, tmp_path):
                          image_root=str(image_folder))
     with pytest.raises(FileNotFoundError, match='no map store at'):
         build(image_folder, str(tmp_path / 'nowhere'))
+
+
+def test_names_of_classes_for_detectors_that_read_them(image_folder, store):
+    info = build(image_folder, store, return_classes=True).get_data_info(0)
+    assert (info['text'], info['custom_entities']) == (('anomaly', ), True)
+    assert 'text' not in build(image_folder, store).get_data_info(0)

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData, PixelData
 from torch.utils.data import Dataset
 
 from agssp_mm.models.activation import activation_map, resize_map
+from agssp_mm.models.backbone_pretrainer import BackbonePretrainer
 from agssp_mm.models.losses import cosine_map_loss
 
 SIZE = 64
@@ -168,10 +170,37 @@ def test_padded_images_with_padded_maps(make_runner, toys):
 def test_exported_backbone_starts_a_detector(make_runner, toys):
     model = dict(type='BackbonePretrainer', backbone=RESNET, data_preprocessor=NORMALISE)
     _, runner, _ = train(make_runner, toys, model, pack_for_mmdet)
-    from mmengine.registry import MODELS
     backbone = dict(RESNET, init_cfg=dict(type='Pretrained', checkpoint=f'{runner.work_dir}/backbone.pth',
                                           prefix='backbone.'))
     detector = MODELS.build(copy.deepcopy(dict(RETINANET, backbone=backbone)))
     detector.init_weights()
     for name, value in runner.model.backbone.state_dict().items():
         assert torch.equal(detector.backbone.state_dict()[name], value)
+
+
+def test_every_branch_of_a_backbone_is_compared_with_the_maps(make_runner, toys):
+    backbone = dict(type='mmdet.TridentResNet', trident_dilations=(1, 2, 3), num_branch=3, test_branch_idx=1, depth=50,
+                    base_channels=4, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, ),
+                    norm_eval=True, init_cfg=dict(type='Kaiming', layer=['Conv2d', 'TridentConv']))
+    model = dict(type='BackbonePretrainer', backbone=backbone, data_preprocessor=NORMALISE)
+    log, runner, data = train(make_runner, toys, model, pack_for_mmdet, levels=(-1,))
+    images = (torch.from_numpy(data.images).permute(0, 3, 1, 2).float() - 110) / 32
+    feature, = runner.model.train().backbone(images)
+    maps, valid = resize_map(torch.from_numpy(data.maps[:, None]), tuple(feature.shape[-2:]))
+    branches = [cosine_map_loss(activation_map(one), maps, valid).item() for one in feature.chunk(3)]
+    assert log['loss_anomaly_s0'] == pytest.approx(sum(branches) / 3, abs=1e-4)
+
+
+@MODELS.register_module()
+class _JoinedViews(BackbonePretrainer):
+    """Hands two views of every image to its backbone in one call."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        self.backbone(torch.cat([inputs, inputs]))
+        return {}
+
+
+def test_views_that_are_joined_in_one_call_are_refused(make_runner, toys):
+    model = dict(type='_JoinedViews', backbone=RESNET, data_preprocessor=NORMALISE)
+    with pytest.raises(ValueError, match='ResNet was called with 8 images, but the batch carries 4 anomaly maps'):
+        train(make_runner, toys, model, pack_for_mmdet)

@@ -121,3 +121,20 @@ def test_one_name_may_come_bare_but_none_is_refused():
     assert FreezeHook('neck').modules == ('neck',)
     with pytest.raises(ValueError, match='needs the names'):
         FreezeHook(())
+
+
+def test_norms_only_leaves_the_rest_in_training_mode(make_runner, toys):
+    record = ModeRecord()
+    whole = BackboneModes()
+    before, runner = train_detector(make_runner, toys, [dict(type='FreezeHook', norms_only=True), record, whole])
+    moved = changed(before, runner.model.state_dict())
+    assert not {name for name in moved if name.startswith('backbone.')}
+    assert record.modes == [(False, True)] * 4
+    assert whole.modes == [True] * 4
+
+
+class BackboneModes(ModeRecord):
+    """Keeps whether the backbone as a whole was in training mode."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.modes.append(runner.model.backbone.layer4.training)

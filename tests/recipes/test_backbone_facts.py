@@ -36,6 +36,15 @@ def test_the_stem_learns_where_the_distilled_levels_would_not():
     assert facts.stem_frozen == {}
 
 
+def test_branches_that_are_there_in_training_only():
+    facts = inspect(dict(type='TridentResNet', trident_dilations=(1, 2, 3), num_branch=3, test_branch_idx=1, depth=50,
+                         base_channels=4, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, )))
+    assert facts.is_branched
+    # its own frozen_stages would take the branches away
+    assert facts.all_frozen is None
+    assert not inspect(dict(type='ResNet', depth=18, base_channels=4)).is_branched
+
+
 @MODELS.register_module()
 class _Stubborn(BaseModule):
     """A backbone without settings, coarsest level first; frozen on demand."""

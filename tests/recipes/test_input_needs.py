@@ -51,3 +51,10 @@ def test_a_detector_that_cannot_be_built(shrunk):
     config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py', neck=dict(out_channel=8))
     with pytest.raises(ValueError, match=r'detector cannot be built \(TypeError.*out_channel'):
         find_input_needs(read_detector(config, downloads=False), 64)
+
+
+def test_the_reason_is_given_where_no_size_is_taken(shrunk):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.in_channels = 1
+    with pytest.raises(ValueError, match='takes no images of 64 pixels; nor any larger .* It said: .*to have 1 channels'):
+        find_input_needs(read_detector(config, downloads=False), 64)

@@ -10,15 +10,18 @@ def test_what_cannot_be_reached_becomes_none_and_is_named(tmp_path):
     model = dict(
         backbone=dict(init_cfg=pretrained, pretrained=True),
         neck=dict(init_cfg=dict(type='Pretrained', checkpoint=str(here))),
+        own_loader=dict(init_cfg=dict(checkpoint='https://nowhere.invalid/pvt.pth')),
         bbox_head=[dict(init_cfg=[dict(type='Normal', std=0.01), pretrained]), dict(init_cfg=dict(type='Xavier'))],
         teacher_ckpt='https://nowhere.invalid/teacher.pth')
     left_out = drop_unreachable(model, downloads=False)
     assert model == dict(
         backbone=dict(init_cfg=None, pretrained=False),
         neck=dict(init_cfg=dict(type='Pretrained', checkpoint=str(here))),
+        own_loader=dict(init_cfg=None),
         bbox_head=[dict(init_cfg=[dict(type='Normal', std=0.01)]), dict(init_cfg=dict(type='Xavier'))],
         teacher_ckpt=None)
-    assert sorted(left_out) == ['https://huggingface.co/timm', 'https://nowhere.invalid/teacher.pth',
+    assert sorted(left_out) == ['https://huggingface.co/timm', 'https://nowhere.invalid/pvt.pth',
+                                'https://nowhere.invalid/teacher.pth',
                                 'torchvision://resnet18', 'torchvision://resnet18']
 
 

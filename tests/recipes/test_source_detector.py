@@ -21,6 +21,8 @@ def test_masks_as_the_config_loads_them():
     assert read('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py').masks == dict(with_mask=True, poly2mask=True)
     assert read('condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py').masks['poly2mask'] is False
     assert read('boxinst/boxinst_r50_fpn_ms-90k_coco.py').masks is None
+    # panoptic loading has masks unless it says otherwise
+    assert read('panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py').masks['with_mask'] is True
 
 
 def test_semantic_branches_are_dropped_and_said_so():
@@ -52,6 +54,22 @@ def test_norms_that_one_process_cannot_build():
     detector = read('strong_baselines/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_lsj-50e_coco.py')
     assert detector.model['neck']['norm_cfg']['type'] == 'SyncBN'
     assert any(note.startswith('MMSyncBN became SyncBN') for note in detector.notes)
+
+
+def test_norms_with_an_epsilon_that_pytorch_refuses():
+    detector = read('nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py')
+    assert detector.model['backbone']['norm_cfg']['eps'] == 1e-12
+    assert any(note.startswith('eps of a batch norm 0 became 1e-12') for note in detector.notes)
+
+
+def test_detectors_that_read_the_names_of_classes():
+    assert read('grounding_dino/grounding_dino_r50_scratch_8xb2_1x_coco.py').needs_texts
+    assert not read('dino/dino-4scale_r50_8xb2-12e_coco.py').needs_texts
+
+
+def test_a_wrapper_of_another_framework_has_no_backbone_here():
+    with pytest.raises(ValueError, match='d2_faster-rcnn.* has no backbone'):
+        read('misc/d2_faster-rcnn_r50-caffe_fpn_ms-90k_coco.py')
 
 
 def test_a_config_written_with_imports(tmp_path):

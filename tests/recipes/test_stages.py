@@ -1,4 +1,5 @@
 """The three stages, derived from real configs of MMDetection, built small, and trained for a step."""
+import dataclasses
 import os
 
 import pytest
@@ -11,7 +12,8 @@ from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.engine.train import train_config
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
-from agssp_mm.recipes import derive_agbp, derive_agdp, derive_finetune, find_input_needs, read_detector, write_config
+from agssp_mm.recipes import (InputNeeds, derive_agbp, derive_agdp, derive_finetune, find_input_needs, inspect_backbone,
+                              read_detector, write_config)
 from agssp_mm.recipes.building import build
 
 CLASSES = ('crazing', 'inclusion', 'patches', 'pitted surface', 'rolled-in scale', 'scratches')
@@ -200,6 +202,26 @@ def test_proposals_for_a_detector_without(shrunk, settings):
     assert [step.type for step in stages['agdp'].train_dataloader.dataset.pipeline[-2:]] == ['PseudoProposals',
                                                                                            'PackDetInputs']
     assert 'LoadProposals' in detector.notes[-1]
+
+
+def test_names_of_classes_for_a_detector_with_a_language_model(shrunk, settings):
+    detector = read_detector(shrunk('grounding_dino/grounding_dino_r50_scratch_8xb2_1x_coco.py'), downloads=False)
+    needs = InputNeeds(32)
+    agdp = derive_agdp(detector, settings(), needs=needs)
+    finetune = derive_finetune(detector, settings(classes=CLASSES), needs=needs)
+    for dataset in (agdp.train_dataloader.dataset, finetune.train_dataloader.dataset, finetune.test_dataloader.dataset):
+        assert dataset.return_classes
+        assert dataset.pipeline[-1].meta_keys[-2:] == ('text', 'custom_entities')
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
+    assert 'return_classes' not in stages['agdp'].train_dataloader.dataset
+    assert stages['agdp'].train_dataloader.dataset.pipeline[-1] == dict(type='PackDetInputs')
+
+
+def test_a_branched_backbone_is_frozen_without_losing_its_branches(shrunk, settings):
+    detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
+    facts = dataclasses.replace(inspect_backbone(detector), all_frozen=None, is_branched=True)
+    agdp = derive_agdp(detector, settings(), facts, InputNeeds(32))
+    assert dict(type='FreezeHook', modules=('backbone', ), norms_only=True) in agdp.custom_hooks
 
 
 def test_files_load_on_their_own_and_say_what_they_are(shrunk, settings, tmp_path):

@@ -4,6 +4,7 @@
 step, so that a killed process still tells how far it came.
 """
 import json
+import math
 import os
 import shutil
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from language_model import use_language_model
+from mmengine.hub import get_config
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
@@ -43,7 +46,9 @@ class Family:
         self.facts: dict[str, Any] = {}
 
     def derive(self) -> None:
-        self.detector = read_detector(self.source, downloads=False)
+        config = get_config(self.source)
+        made = use_language_model(config.model, self.data / 'language_model')
+        self.detector = read_detector(config, downloads=False)
         backbone = inspect_backbone(self.detector)
         needs = self._needs()
         settings = RecipeSettings(
@@ -53,7 +58,8 @@ class Family:
                             agdp=derive_agdp(self.detector, settings, backbone, needs),
                             finetune=derive_finetune(self.detector, settings, needs))
         self.facts.update(backbone=backbone.name, channels=backbone.channels, strides=backbone.strides,
-                          side=self.side, notes=[note for note in self.detector.notes if 'cannot be reached' not in note])
+                          side=self.side, notes=[*made, *(note for note in self.detector.notes
+                                                          if 'cannot be reached' not in note)])
         for stage, config in self.configs.items():
             config.default_hooks.checkpoint = None  # one step needs no way back
             write_config(config, self.out / f'{stage}.py', [])
@@ -69,14 +75,19 @@ class Family:
 
     def agbp(self) -> None:
         train_config(self.out / 'agbp.py')
+        self.facts['losses'] = check_step(self.out / 'agbp', 'loss_anomaly')
         os.replace(self.out / 'agbp' / 'backbone.pth', self.out / 'backbone.pth')
 
     def agdp(self) -> None:
         train_config(self.out / 'agdp.py')
+        check_step(self.out / 'agdp', 'loss')
 
     def export(self) -> None:
         path = self.out / 'agdp' / 'detector.pth'
         self.exported = torch.load(path, weights_only=True)['state_dict']
+        bad = [name for name, value in self.exported.items() if value.is_floating_point() and not value.isfinite().all()]
+        if bad:
+            raise ValueError(f'{len(bad)} exported tensors are not finite, e.g. {bad[:3]}')
         backbone = torch.load(self.out / 'backbone.pth', weights_only=True)['state_dict']
         changed = [name for name, value in backbone.items() if not torch.equal(value, self.exported[name])]
         if changed:
@@ -129,10 +140,14 @@ def check_loaded(model: nn.Module, exported: Mapping[str, Tensor], class_depende
         Number of tensors that arrived, and of all in the model.
 
     Raises:
-        ValueError: If one did not arrive.
+        ValueError: If one did not arrive, or the file holds one that the model does not have.
     """
     state = model.state_dict()
     arrived, wrong = 0, []
+    plain_names = {key.removeprefix('student.').removeprefix('teacher.') for key in state}
+    unknown = [key for key in exported if key not in state and key not in plain_names]
+    if unknown:
+        raise ValueError(f'the {name} model has none of {len(unknown)} exported tensors, e.g. {unknown[:3]}')
     for key, value in state.items():
         # mmdet's semi-supervised wrappers hand a detector's weights to both of their copies.
         plain = key.removeprefix('student.').removeprefix('teacher.') if key not in exported else key
@@ -145,6 +160,32 @@ def check_loaded(model: nn.Module, exported: Mapping[str, Tensor], class_depende
     if wrong or not arrived:
         raise ValueError(f'{len(wrong)} of {len(state)} tensors of the {name} model did not arrive, e.g. {wrong[:3]}')
     return [arrived, len(state)]
+
+
+def check_step(folder: Path, loss: str) -> list[str]:
+    """Check by the log of a training that its step was taken: finite losses and a gradient.
+
+    Args:
+        folder: Of the training.
+        loss: What at least one name of a loss must contain.
+
+    Returns:
+        Names of the losses.
+
+    Raises:
+        ValueError: If there was no step, or it could not have taught anything.
+    """
+    lines = [json.loads(line) for path in folder.glob('*/vis_data/scalars.json')
+             for line in path.read_text(encoding='utf-8').splitlines()]
+    steps = [line for line in lines if 'grad_norm' in line]
+    if not steps:
+        raise ValueError(f'no step was taken: {folder} logged none')
+    found = {key: value for key, value in steps[-1].items() if 'loss' in key}
+    if not any(loss in key for key in found) or not all(map(math.isfinite, found.values())):
+        raise ValueError(f'the losses of the step are {found}')
+    if not (math.isfinite(steps[-1]['grad_norm']) and steps[-1]['grad_norm'] > 0):
+        raise ValueError(f'the gradient of the step is {steps[-1]["grad_norm"]}')
+    return sorted(found)
 
 
 def run(family: Family, result: Path) -> None:
