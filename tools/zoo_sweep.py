@@ -28,7 +28,7 @@ SUMMARY = 'try the pretraining on every family of box detectors in MMDetection'
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / 'tools' / 'zoo' / 'families.json'
 BAR = 0.95
-_CODE = ('agssp_mm/recipes/*.py', 'tools/zoo/one_family.py')
+_CODE = ('agssp_mm/recipes/*.py', 'tools/zoo/one_family.py', 'tools/zoo/language_model.py')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,10 +23,12 @@ class InputNeeds:
     Attributes:
         divisor: Sides are padded to multiples of it.
         fixed: Images are padded to one square size, because smaller ones are refused (as by SSD).
+        has_predicted: Prediction was tried too; else it needs more than images, and only features were extracted.
     """
 
     divisor: int
     fixed: bool = False
+    has_predicted: bool = True
 
 
 def find_input_needs(detector: SourceDetector, image_size: int) -> InputNeeds:
@@ -43,22 +45,27 @@ def find_input_needs(detector: SourceDetector, image_size: int) -> InputNeeds:
         ValueError: If it cannot be built, or takes no image of that size.
     """
     trial = _Trial(_build(detector), detector.needs_texts)
+    divisor, fixed = _search(trial, detector, image_size)
+    return InputNeeds(divisor, fixed, trial.has_predicted)
+
+
+def _search(trial: '_Trial', detector: SourceDetector, image_size: int) -> tuple[int, bool]:
     own = max(int((detector.model.get('data_preprocessor') or {}).get('pad_size_divisor') or 1), 1)
     # 1 stands for any size: neither side is even.
     if trial.takes(*((107, 75) if own == 1 else (3 * own, 2 * own))):
-        return InputNeeds(own)
+        return own, False
     base = max(own, 32)
     if trial.takes(3 * base, 2 * base):
-        return InputNeeds(base)
+        return base, False
     # Odd multiples of it: where a large image of these is taken, small ones are refused for their size alone.
     divisors = (base, ) if trial.takes(*_ODD) else (64, 128)
     for divisor in divisors:
         if divisor > base and trial.takes(3 * divisor, 2 * divisor):
-            return InputNeeds(divisor)
+            return divisor, False
     for divisor in divisors:
         side = -(-image_size // divisor) * divisor
         if trial.takes(side, side):
-            return InputNeeds(divisor, fixed=True)
+            return divisor, True
     larger = range(-(-image_size // 32) * 32, _LARGEST + 1, 32)
     least = next((side for side in larger if trial.takes(side, side)), None)
     advice = f'the smallest larger size that it takes is {least}' if least else f'nor any larger one up to {_LARGEST}'
@@ -82,7 +89,7 @@ class _Trial:
     def __init__(self, model: nn.Module, needs_texts: bool):
         self.model, self.device = model, 'cpu'
         self.texts = dict(text=('anomaly', ), custom_entities=True) if needs_texts else {}
-        self.problem = ''
+        self.problem, self.has_predicted = '', False
 
     def takes(self, height: int, width: int) -> bool:
         if not self._extracts(height, width):
@@ -119,4 +126,5 @@ class _Trial:
         except (*_REFUSALS, TypeError, KeyError, AttributeError) as error:
             self.problem = str(error)
             return False
+        self.has_predicted = True
         return True

@@ -6,7 +6,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from .backbone_facts import BackboneFacts, inspect_backbone
+from .building import without_weights
 from .classes import set_num_classes
+from .initial_values import init_what_nothing_sets
 from .input_needs import InputNeeds, find_input_needs
 from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
 from .runtime import loader, runtime
@@ -45,6 +47,8 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     if settings.bare_start:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
     has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
+    if not has_weights:
+        backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
     backbone.update(facts.stem_frozen if has_weights and facts.stem_frozen else facts.nothing_frozen)
     size = _rounded(settings.image_size, needs)
     train, val = agbp_pipelines(size, dict(

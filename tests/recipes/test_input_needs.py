@@ -56,5 +56,13 @@ def test_a_detector_that_cannot_be_built(shrunk):
 def test_the_reason_is_given_where_no_size_is_taken(shrunk):
     config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
     config.model.backbone.in_channels = 1
-    with pytest.raises(ValueError, match='takes no images of 64 pixels; nor any larger .* It said: .*to have 1 channels'):
+    message = 'takes no images of 64 pixels; nor any larger .* It said: .*to have 1 channels'
+    with pytest.raises(ValueError, match=message):
         find_input_needs(read_detector(config, downloads=False), 64)
+
+
+def test_whether_prediction_was_tried_is_told(shrunk):
+    for name, expected in (('retinanet/retinanet_r18_fpn_1x_coco.py', True),
+                           ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', False)):
+        needs = find_input_needs(read_detector(shrunk(name), downloads=False), 64)
+        assert needs.has_predicted is expected

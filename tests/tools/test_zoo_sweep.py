@@ -86,7 +86,8 @@ def test_a_process_that_is_stopped_is_a_failure_with_a_reason(tools, tmp_path):
 def test_the_page_names_every_step_and_every_failure(tools):
     families = [dict(family=name, config=f'mmdet::{name}/{name}_tiny.py') for name in 'abc']
     results = dict(
-        a=dict(steps=PASSED, backbone='ResNet', channels=[4, 8], original=[9, 10], notes=['a note'], **{'six classes': [8, 10]}),
+        a={'steps': PASSED, 'backbone': 'ResNet', 'channels': [4, 8], 'original': [9, 10], 'six classes': [8, 10],
+           'notes': ['a note']},
         b=dict(steps=dict(derive='yes', AGBP='ImportError: no package')))
     page = tools['report'].write_report(families, dict(sort='tracking'), results, '3.9')
     assert '**1 of 3 families pass every step (33.3%).** Not run yet: c.' in page

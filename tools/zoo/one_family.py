@@ -67,7 +67,9 @@ class Family:
     def _needs(self):
         for self.side in SIDES:
             try:
-                return find_input_needs(self.detector, self.side)
+                needs = find_input_needs(self.detector, self.side)
+                if needs.has_predicted or self.side == SIDES[-1]:
+                    return needs
             except ValueError:
                 if self.side == SIDES[-1]:
                     raise
@@ -85,7 +87,8 @@ class Family:
     def export(self) -> None:
         path = self.out / 'agdp' / 'detector.pth'
         self.exported = torch.load(path, weights_only=True)['state_dict']
-        bad = [name for name, value in self.exported.items() if value.is_floating_point() and not value.isfinite().all()]
+        bad = [name for name, value in self.exported.items()
+               if value.is_floating_point() and not value.isfinite().all()]
         if bad:
             raise ValueError(f'{len(bad)} exported tensors are not finite, e.g. {bad[:3]}')
         backbone = torch.load(self.out / 'backbone.pth', weights_only=True)['state_dict']
