@@ -1,6 +1,7 @@
 """The folder of a pretraining run: whose it is, and what is done in it."""
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,17 @@ class RunFolder:
             file.write((json.dumps(_plain(settings), indent=1, sort_keys=True) + '\n').encode())
 
     def take_up(self, stage: str, name: str) -> Path:
-        """Move what a finished stage exported to the top of the folder; its being there marks the stage as done."""
-        os.replace(self.path / stage / name, self.path / name)
+        """Put what a finished stage exported at the top of the folder; its being there marks the stage as done.
+
+        The stage's own file stays, because its log names it; it is the same one where the disk can link.
+        """
+        source, unfinished = self.path / stage / name, self.path / f'.{name}'
+        unfinished.unlink(missing_ok=True)
+        try:
+            os.link(source, unfinished)
+        except OSError:
+            shutil.copyfile(source, unfinished)
+        os.replace(unfinished, self.path / name)
         return self.path / name
 
 

@@ -57,7 +57,8 @@ def short_schedule(epochs: int, iterations: int | None) -> list[dict]:
         epochs: Length of the training.
         iterations: Its length in steps, where it is known; the warm-up takes a tenth of them at most.
     """
-    warm_up = WARM_UP if iterations is None else max(min(WARM_UP, iterations // 10), 1)
-    return [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
-            dict(type='CosineAnnealingLR', by_epoch=True, T_max=epochs, eta_min_ratio=0.01,
-                 convert_to_iter_based=True)]
+    warm_up = WARM_UP if iterations is None else min(WARM_UP, iterations // 10)
+    # MMEngine's reaches the full rate in its last step: with a single one, the rate would stay where it starts.
+    linear = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up)] if warm_up > 1 else []
+    return [*linear, dict(type='CosineAnnealingLR', by_epoch=True, T_max=epochs, eta_min_ratio=0.01,
+                          convert_to_iter_based=True)]

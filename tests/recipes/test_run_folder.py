@@ -34,9 +34,19 @@ def test_other_runs_other_things_and_files_are_refused(tmp_path):
         RunFolder(tmp_path / 'notes.txt').check(SETTINGS)
 
 
-def test_what_a_stage_exported_moves_up(tmp_path):
+@pytest.mark.parametrize('links', [True, False])
+def test_what_a_stage_exported_goes_to_the_top(tmp_path, links, monkeypatch):
+    if not links:
+        monkeypatch.setattr('os.link', _no_link)
     folder = RunFolder(tmp_path)
     (tmp_path / 'agbp').mkdir()
     (tmp_path / 'agbp' / 'backbone.pth').write_bytes(b'weights')
     assert folder.take_up('agbp', 'backbone.pth').read_bytes() == b'weights'
-    assert not (tmp_path / 'agbp' / 'backbone.pth').exists()
+    # the file that the log of the stage names stays
+    assert (tmp_path / 'agbp' / 'backbone.pth').read_bytes() == b'weights'
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ['backbone.pth']
+    assert (tmp_path / 'backbone.pth').samefile(tmp_path / 'agbp' / 'backbone.pth') is links
+
+
+def _no_link(source, target):
+    raise OSError('this disk has no links')

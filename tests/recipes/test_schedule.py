@@ -1,5 +1,7 @@
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from agssp_mm.recipes.schedule import detector_optimizer, short_schedule
 
@@ -37,7 +39,21 @@ def test_a_config_without_optimizer_or_batch():
     assert detector_optimizer(unscaled, 4, None)['optimizer']['lr'] == 0.02
 
 
-@pytest.mark.parametrize('iterations, warm_up', [(None, 50), (5000, 50), (100, 10), (3, 1)])
+@pytest.mark.parametrize('iterations, warm_up', [(None, 50), (5000, 50), (100, 10), (20, 2)])
 def test_warm_up_takes_a_tenth_at_most(iterations, warm_up):
     linear, cosine = short_schedule(4, iterations)
     assert (linear['begin'], linear['end'], cosine['T_max']) == (0, warm_up, 4)
+
+
+@pytest.mark.parametrize('steps', [1, 12, 19, 20, 40])
+def test_the_full_rate_is_reached_however_short_the_training(steps):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedulers = [PARAM_SCHEDULERS.build(one, default_args=dict(optimizer=optimizer, epoch_length=steps))
+                  for one in short_schedule(1, steps)]
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert max(rates) > 0.95
