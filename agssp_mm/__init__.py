@@ -34,6 +34,7 @@ REGISTERING_MODULES = (
     'teachers.subspace',
     'teachers.texture',
     'teachers.tiling',
+    'visualization.anomaly_visualization_hook',
 )
 
 
