@@ -20,9 +20,9 @@ class AnomalyVisualizationHook(Hook):
     """Shows, every so often, what the model is fed and what it finds there.
 
     Pictures go to the runner's visualizer, hence to whatever its ``vis_backends`` name: files, TensorBoard, W&B,
-    MLflow. They are called ``train_map_<i>`` (anomaly map over the augmented image), ``train_boxes_<i>`` (the boxes trained on)
-    and ``train_predictions_<i>`` (what a detector of MMDetection finds in the same image). The training itself is not
-    changed: predictions draw no random number and touch no statistics. Switch it on in any config by
+    MLflow. They are called ``train_map_<i>`` (anomaly map over the augmented image), ``train_boxes_<i>`` (the boxes
+    trained on) and ``train_predictions_<i>`` (what a detector of MMDetection finds in the same image). The training
+    itself is not changed: predictions draw no random number and touch no statistics. Switch it on in any config by
     ``default_hooks=dict(pictures=dict(type='AnomalyVisualizationHook'))``.
 
     Args:
