@@ -1,6 +1,7 @@
 """The whole pretraining as one call."""
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import TASK_UTILS
 
 from agssp_mm.engine.launch import use_mixed_precision
 from agssp_mm.engine.train import train_config
 from agssp_mm.images import ImageList, list_images
-from agssp_mm.maps.generate import generate_maps
+from agssp_mm.maps.from_config import build_teacher, generate_from_config
 from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, write_config)
@@ -23,7 +23,6 @@ from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.labels import read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.start_weights import resolve_start
-from agssp_mm.teachers.base import Teacher
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
@@ -53,12 +52,12 @@ class PretrainResult:
 
 def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path, *,
              root: str | Path | None = None, sources: Mapping[str, str] | None = None,
-             value_range: tuple[float, float] | None = None, teacher: str | Mapping[str, Any] = 'TextureTeacher',
-             device: str | None = None, maps: str | Path | None = None, start: str = 'imagenet',
-             image_size: int | None = None, annotations: str | Path | None = None,
-             val_annotations: str | Path | None = None, annotated_images: str | Path | None = None,
-             amp: bool = False, devices: int = 1, resume: bool = True, downloads: bool | None = None,
-             **recipe: Any) -> PretrainResult:
+             value_range: tuple[float, float] | None = None, value_percentiles: tuple[float, float] | None = None,
+             teacher: str | Mapping[str, Any] = 'TextureTeacher', device: str | None = None,
+             maps: str | Path | None = None, start: str = 'imagenet', image_size: int | None = None,
+             annotations: str | Path | None = None, val_annotations: str | Path | None = None,
+             annotated_images: str | Path | None = None, amp: bool = False, devices: int = 1, resume: bool = True,
+             downloads: bool | None = None, **recipe: Any) -> PretrainResult:
     """Pretrain a detector on unlabelled images: maps if there are none, AGBP, AGDP.
 
     ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` and ``finetune.py``, the map store ``maps/``,
@@ -74,13 +73,15 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         root: Folder that listed names are relative to.
         sources: Declared parts of the images, see :func:`agssp_mm.images.list_images`.
         value_range: Grey values of deep images that become 0 and 255.
+        value_percentiles: Measure that range instead, see :func:`agssp_mm.maps.generate.generate_maps`.
         teacher: Type or config of the teacher.
         device: Where the teacher runs; default: "cuda" where there is one.
         maps: Finished map store to use instead of making one.
         start: "imagenet" (initial weights of the config itself), "coco" (the checkpoint published for it), "none", or
             a file or URL.
         image_size: Side of the crops in pixels; default: the median of the images' longer sides.
-        annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it.
+        annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
+            has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
         val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``.
         annotated_images: Folder of the images that these name; default: ``root``.
         amp: Mixed precision in both stages.
@@ -103,41 +104,28 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     folder = RunFolder(out)
     store = Path(maps) if maps else folder.path / 'maps'
     maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
-    made_by = _build_teacher(maker) if maps is None else None
+    if maps is None:
+        build_teacher(maker)  # refuses what does not fit before anything is written
     labels = _labels(annotations, val_annotations, annotated_images, listed)
     settings = _settings(recipe, images=str(images), store=str(store), out=str(out), start=start,
                          bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
                          num_images=len(listed), image_size=image_size or choose_image_size(listed),
                          held_out=min(_HELD_OUT, len(listed) // 10), **labels)
     _check_devices(devices)
-    identity = _identity(settings, found, listed, maker, maps, amp, value_range)
+    ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
+    identity = _identity(settings, found, listed, maker, maps, amp, ranges)
     is_there = folder.check(identity, resume)
     if maps is not None:
         MapStore.open(store)
     configs = _derive(found, settings, amp)
-    configs['maps'] = Config(dict(images=str(images), image_root=None if root is None else str(root),
-                                  sources=dict(sources or {}) or None, value_range=value_range, store=str(store),
-                                  teacher=maker if maps is None else None, batch_size=8, seed=settings.seed))
+    configs['maps'] = Config(dict(images=str(images), image_root=settings.image_root, store=str(store),
+                                  sources=dict(sources or {}) or None, teacher=maker if maps is None else None,
+                                  batch_size=8, seed=settings.seed, **ranges))
     folder.claim(identity)
-    paths = _write(configs, folder.path, found, keep=is_there, rewrite=('finetune', ) if annotations else ())
-    if maps is None:
-        _make_maps(listed, made_by, device, store, value_range, settings.seed)
-    for stage, name in (('agbp', 'backbone.pth'), ('agdp', 'detector.pth')):
-        if not (folder.path / name).is_file():
-            _train(paths[stage], devices)
-            folder.take_up(stage, name)
+    paths = _write(configs, folder.path, found, keep=is_there, labelled=annotations is not None)
+    _run_stages(folder, paths, None if maps else device or 'auto', devices, found.notes)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store,
                           try_to_write_run_page(folder.path))
-
-
-def _build_teacher(config: Mapping[str, Any]) -> Teacher:
-    try:
-        teacher = TASK_UTILS.build(dict(config))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'teacher: {dict(config)} cannot be built ({error.args[0] if error.args else error})') from error
-    if not isinstance(teacher, Teacher):
-        raise ValueError(f'teacher: {config["type"]} is no teacher')
-    return teacher
 
 
 def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -> dict[str, Any]:
@@ -149,7 +137,8 @@ def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -
     if val_annotations and not set(read_classes(val_annotations)) <= set(classes):
         raise ValueError(f'{val_annotations} has classes that {annotations} does not have: '
                          f'{sorted(set(read_classes(val_annotations)) - set(classes))}')
-    return dict(classes=classes, train_annotations=str(annotations), annotated_images=str(annotated_images or listed.root),
+    return dict(classes=classes, train_annotations=str(annotations),
+                annotated_images=str(annotated_images or listed.root),
                 val_annotations=str(val_annotations or annotations))
 
 
@@ -167,18 +156,19 @@ def _check_devices(devices: int) -> None:
 
 
 def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList, teacher: Mapping[str, Any],
-              maps: Any, amp: bool, value_range: Any) -> dict[str, Any]:
+              maps: Any, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
     """What the results depend on."""
     digest = hashlib.sha256(json.dumps(detector.config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
     kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
     return dict(kept, version=__version__, detector=detector.name, detector_config=digest,
                 image_list=listed.fingerprint(), teacher=None if maps else dict(teacher), amp=amp,
-                value_range=list(value_range) if value_range else None)
+                **{name: list(pair) for name, pair in ranges.items() if pair})
 
 
 def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool) -> dict[str, Config]:
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
-    configs = dict(agbp=derive_agbp(detector, settings, facts, needs), agdp=derive_agdp(detector, settings, facts, needs))
+    configs = dict(agbp=derive_agbp(detector, settings, facts, needs),
+                   agdp=derive_agdp(detector, settings, facts, needs))
     if amp:
         for config in configs.values():
             use_mixed_precision(config)
@@ -186,20 +176,48 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool) -> di
 
 
 def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector, keep: bool,
-           rewrite: Sequence[str]) -> dict[str, Path]:
+           labelled: bool) -> dict[str, Path]:
     paths = {name: folder / f'{name}.py' for name in configs}
     titles = dict(maps='anomaly maps', agbp='stage 1 (AGBP)', agdp='stage 2 (AGDP)',
                   finetune='fine-tuning; set your COCO files (ann_file), images (data_prefix) and classes, or have it '
                            'written by agssp pretrain ... --annotations FILE')
+    if labelled and paths['finetune'].is_file() and _labels_in(paths['finetune']) != _labels_of(configs['finetune']):
+        os.replace(paths['finetune'], folder / 'finetune.py.old')
     for name, path in paths.items():
-        if not (keep and path.is_file() and name not in rewrite):
+        if not (keep and path.is_file()):
             write_config(configs[name], path, [f'{detector.name}: {titles[name]}', *detector.notes])
     return paths
 
 
-def _make_maps(listed: ImageList, teacher: Teacher, device: str | None, store: Path, value_range: Any, seed: int) -> None:
-    teacher = teacher.to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    print(generate_maps(listed, teacher, store, seed=seed, value_range=value_range))
+def _labels_in(path: Path) -> tuple | None:
+    try:
+        return _labels_of(Config.fromfile(path))
+    except Exception:  # whatever was made of the file by hand: it is no longer the one for these labels
+        return None
+
+
+def _labels_of(finetune: Config) -> tuple:
+    train = finetune.train_dataloader.dataset
+    train = train.get('dataset', train)
+    return (train.ann_file, train.data_prefix.img, tuple(train.metainfo.classes),
+            finetune.val_dataloader.dataset.ann_file)
+
+
+def _run_stages(folder: RunFolder, paths: Mapping[str, Path], device: str | None, devices: int,
+                notes: Sequence[str]) -> None:
+    """Run what is not done yet, as the configs say. No device: the maps are there."""
+    for note in notes:
+        print(f'note: {note}')
+    if device is not None:
+        print(f'1 of 3, anomaly maps: {paths["maps"]}', flush=True)
+        print(generate_from_config(paths['maps'], None if device == 'auto' else device), flush=True)
+    for number, stage, name in ((2, 'agbp', 'backbone.pth'), (3, 'agdp', 'detector.pth')):
+        if (folder.path / name).is_file():
+            print(f'{number} of 3, {stage}: done before, {folder.path / name} is there', flush=True)
+            continue
+        print(f'{number} of 3, {stage}: {paths[stage]}, logs in {folder.path / stage}', flush=True)
+        _train(paths[stage], devices)
+        folder.take_up(stage, name)
 
 
 def _train(config: Path, devices: int) -> None:

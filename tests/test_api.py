@@ -1,13 +1,15 @@
 """The whole pretraining in one call, on a small real detector and made images."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import TASK_UTILS
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS, TASK_UTILS
 
 import agssp_mm
 from agssp_mm import api
@@ -97,6 +99,54 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     assert finetune.train_dataloader.dataset.ann_file == str(annotations)
     assert finetune.val_dataloader.dataset.data_prefix.img == str(images / 'images')
     assert trained == ['agbp', 'agdp', 'agdp']
+    # the same labels again: what was edited stays; others: it is kept beside the new one
+    (out / 'finetune.py').write_text((out / 'finetune.py').read_text() + "\nlog_level = 'WARNING'\n")
+    agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations,
+                      val_annotations=images / 'annotations' / 'val.json', **SMALL)
+    assert Config.fromfile(out / 'finetune.py').log_level == 'WARNING'
+    assert 'WARNING' not in (out / 'finetune.py.old').read_text()
+    agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations, **SMALL)
+    assert Config.fromfile(out / 'finetune.py').val_dataloader.dataset.ann_file == str(annotations)
+    assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
+
+
+def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):
+    out = tmp_path / 'out'
+    config = Config.fromfile(detector)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    write_config(config, detector, [])
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    said = capsys.readouterr().out
+    assert [line.split(',')[0] for line in said.splitlines() if ' of 3, ' in line] == ['1 of 3', '2 of 3', '3 of 3']
+    # what was changed in the detector is said, here and in the configs
+    note = '1 initial weights left out, because they cannot be reached here: torchvision://resnet18'
+    assert f'note: {note}' in said
+    assert (out / 'agbp.py').read_text().splitlines()[1] == f'# {note}'
+    shutil.rmtree(out / 'maps')
+    text = (out / 'maps.py').read_text()
+    (out / 'maps.py').write_text(text.replace("dict(type='TextureTeacher')", "dict(type='_CornerTeacher')"))
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    assert MapStore.open(out / 'maps').meta['teacher']['type'] == '_CornerTeacher'
+    assert f'2 of 3, agbp: done before, {out / "backbone.pth"} is there' in capsys.readouterr().out
+
+
+def test_initial_weights_of_the_config_from_torchs_folder(images, detector, tmp_path, monkeypatch):
+    """The way downloaded weights go, with a file that lies where the download would put it."""
+    from mmengine.runner.checkpoint import get_torchvision_models
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    config = Config.fromfile(detector)
+    weights = build(config.model.backbone.to_dict(), 'mmdet').state_dict()
+    for value in weights.values():
+        value.fill_(0.01 if value.is_floating_point() else 0)
+    name = get_torchvision_models()['resnet18'].rsplit('/', 1)[-1]
+    (tmp_path / 'hub' / 'checkpoints').mkdir(parents=True)
+    torch.save(weights, tmp_path / 'hub' / 'checkpoints' / name)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    write_config(config, detector, [])
+    result = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', **SMALL)
+    backbone = tensors(result.backbone)
+    assert (backbone['backbone.conv1.weight'] == 0.01).all()  # the stem rests
+    assert (backbone['backbone.layer4.0.conv1.weight'] != 0.01).any()
 
 
 @TASK_UTILS.register_module()
@@ -147,7 +197,6 @@ def refused(tmp_path, images, detector, message, kind=ValueError, out='out', **s
 
 
 def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_path):
-    (tmp_path / 'other.pth').touch()
     torch.save(dict(state_dict={'backbone.layer9.weight': torch.ones(1)}), tmp_path / 'other.pth')
     for settings, message in [
         (dict(start=str(tmp_path / 'other.pth')), 'made for another architecture than the ResNet of mine: 0%'),
@@ -171,6 +220,31 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
     refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
     refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(model=None), 'not the config of a detector: it has no `model`'),
+    (dict(model=dict(type='ImageClassifier', _scope_='mmpretrain', backbone=dict(type='ResNet', depth=18))),
+     'not the config of a detector: its model is a ImageClassifier'),
+    (dict(model=dict(type='RetinaNet', bbox_head=dict(type='RetinaHead'))), 'has no backbone'),
+    (dict(model=dict(type='RetinaNet', backbone=dict(type='ResNett'))), "unknown type of the backbone.*'ResNett'"),
+    (dict(model=dict(type='RetinaNet', backbone=dict(type='_FrozenBackbone'))), '_FrozenBackbone is frozen'),
+])
+def test_configs_that_cannot_be_pretrained_are_refused(images, tmp_path, changes, message):
+    write_config(Config({key: value for key, value in changes.items() if value}), tmp_path / 'bad.py', [])
+    refused(tmp_path, images, tmp_path / 'bad.py', message)
+
+
+@MODELS.register_module()
+class _FrozenBackbone(BaseModule):
+    """Without a weight that learns."""
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.conv = torch.nn.Conv2d(3, 4, 4, 4).requires_grad_(False)
+
+    def forward(self, x):
+        return (self.conv(x), )
 
 
 def test_folders_of_others_are_refused(images, detector, tmp_path):

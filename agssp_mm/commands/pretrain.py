@@ -43,7 +43,8 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
                             help='(default %(default)s)')
     parser.add_argument('--agbp-lr', type=float, default=default['agbp_lr'], help='(default %(default)s)')
     parser.add_argument('--agdp-lr', type=float, help="(default: the config's own, scaled to the batch)")
-    parser.add_argument('--workers', type=int, default=default['workers'], help='loader processes (default %(default)s)')
+    parser.add_argument('--workers', type=int, default=default['workers'],
+                        help='loader processes (default %(default)s)')
     parser.add_argument('--seed', type=int, default=default['seed'], help='(default %(default)s)')
 
 
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     from ..api import pretrain
     result = pretrain(
         args.images, args.detector, args.out, root=args.root, sources=parse_sources(args.sources),
-        value_range=tuple(args.value_range) if args.value_range else None, teacher=teacher_config(args),
+        value_range=args.value_range and tuple(args.value_range),
+        value_percentiles=args.value_percentiles and tuple(args.value_percentiles), teacher=teacher_config(args),
         device=args.device, maps=args.maps, start=args.start, image_size=args.image_size, amp=args.amp,
         devices=args.devices, resume=not args.no_resume, freeze_backbone=not args.train_backbone,
         annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,

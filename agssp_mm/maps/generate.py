@@ -1,4 +1,5 @@
 """Images in, map store out: batched, resumable, sharded over the ranks of torch.distributed."""
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from .finish import finish_store
 from .plan import PlannedImage, read_plan
 from .prepare import StoreSettings, prepare_store
 from .store import PLAN_NAME, MapStore
+
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,9 @@ class _BatchWorker:
 
     def run(self, batches: list[list[PlannedImage]], num_images: int) -> None:
         num_open = sum(len(batch) for batch in batches)
+        # In a log file a line now and then, on a screen a bar.
         with tqdm(total=num_images, initial=max(num_images - num_open, 0), desc='anomaly maps', unit='image',
-                  disable=None) as progress:
+                  mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES) as progress:
             for batch in decode_batches(batches, self.reader):
                 self.skipped |= batch.skipped
                 self._write(batch)

@@ -83,8 +83,8 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
     notes += replace_grouped_norms(model)
     notes += give_norms_an_epsilon(model)
     if needs_proposals(model):
-        notes.append('it judges proposals of another model: stage 2 makes them round the pseudo boxes, the pipelines of '
-                     'the fine-tuning must load yours (LoadProposals)')
+        notes.append('it judges proposals of another model: stage 2 makes them round the pseudo boxes, the pipelines '
+                     'of the fine-tuning must load yours (LoadProposals)')
     unreachable = drop_unreachable(model, downloads)
     if unreachable:
         notes.append(f'{len(unreachable)} initial weights left out, because they cannot be reached here: '

@@ -152,3 +152,9 @@ def test_an_unreadable_set_stops_before_the_first_map(tmp_path, toy_teacher):
     with pytest.raises(ValueError, match='none of the 1 images of the calibration sample .* can be read'):
         generate_maps(list_images(tmp_path / 'images'), toy_teacher, tmp_path / 'store')
     assert not (tmp_path / 'store' / 'maps.json').exists()
+
+
+def test_progress_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+    shown = capfd.readouterr().err
+    assert 'anomaly maps: 100%' in shown and '12/12' in shown

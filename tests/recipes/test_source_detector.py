@@ -14,7 +14,8 @@ def test_a_detector_by_name():
     detector = read('retinanet/retinanet_r50_fpn_1x_coco')
     assert (detector.name, detector.num_classes, detector.masks) == ('retinanet_r50_fpn_1x_coco', 80, None)
     assert detector.model['backbone']['init_cfg'] is None
-    assert detector.notes == ('1 initial weights left out, because they cannot be reached here: torchvision://resnet50', )
+    note = '1 initial weights left out, because they cannot be reached here: torchvision://resnet50'
+    assert detector.notes == (note, )
 
 
 def test_masks_as_the_config_loads_them():

@@ -93,7 +93,8 @@ def test_kinds_of_detectors(kind, shrunk, pretrain):
     name, model, class_dependent = KINDS[kind]
     config = shrunk(name, **model)
     path, configs = pretrain(config)
-    assert_loads(path, config.model.to_dict() | dict(backbone=config.model.backbone | dict(init_cfg=None)), class_dependent)
+    original = config.model.to_dict() | dict(backbone=config.model.backbone | dict(init_cfg=None))
+    assert_loads(path, original, class_dependent)
     assert_loads(path, configs['finetune'].model.to_dict(), class_dependent)
 
 
@@ -133,6 +134,7 @@ def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
     assert agbp.custom_hooks[-1] == dict(type='DistillationPretrainer', levels=(-2, -1))
     assert (agbp.train_dataloader.batch_size, agbp.train_dataloader.dataset.held_out) == (3, 1)
     assert agbp.val_dataloader.dataset.test_mode
+    assert stages_of(config, settings(start='none'))[1]['agbp'].model.backbone.init_cfg is None
     # stage 2 and the fine-tuning take what stage 1 made
     assert [stages[stage].model.backbone.init_cfg for stage in ('agdp', 'finetune')] == [None, None]
     assert stages['agdp'].load_from == str(tmp_path / 'out' / 'backbone.pth')

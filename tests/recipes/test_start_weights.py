@@ -1,0 +1,49 @@
+"""Which checkpoint a pretraining starts from; the published ones lie where a download would put them."""
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from mmengine.hub import get_config
+
+from agssp_mm.recipes import read_detector
+from agssp_mm.recipes.building import build
+from agssp_mm.recipes.start_weights import resolve_start
+
+NAME = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return read_detector(NAME, downloads=False)
+
+
+@pytest.fixture
+def published(detector, tmp_path, monkeypatch):
+    """Put a checkpoint into torch's folder under the name of the one published for the detector; gives its URL."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    url = get_config(NAME, pretrained=True).model_path
+    (tmp_path / 'checkpoints').mkdir()
+
+    def put(state):
+        path = tmp_path / 'checkpoints' / urlsplit(url).path.split('/')[-1]
+        torch.save(dict(state_dict=state, meta=dict(epoch=300)), path)
+        return url
+    return put
+
+
+def test_the_checkpoint_published_for_a_config(detector, published):
+    url = published(build(detector.model, 'mmdet').state_dict())
+    assert resolve_start('coco', NAME, detector) == (url, False)
+
+
+def test_a_published_checkpoint_that_does_not_fit(detector, published):
+    published({'backbone.layer9.weight': torch.ones(1)})
+    with pytest.raises(ValueError, match='made for another architecture than the CSPNeXt of rtmdet_tiny.*: 0%'):
+        resolve_start('coco', NAME, detector)
+
+
+def test_a_bare_backbone_and_names(detector, tmp_path):
+    torch.save(build(detector.model['backbone'], 'mmdet').state_dict(), tmp_path / 'bare.pth')
+    assert resolve_start(str(tmp_path / 'bare.pth'), NAME, detector) == (str(tmp_path / 'bare.pth'), True)
+    assert resolve_start('imagenet', NAME, detector) == ('imagenet', False)
+    assert resolve_start('none', NAME, detector) == ('none', False)
