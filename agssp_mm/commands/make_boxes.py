@@ -10,7 +10,7 @@ from ..maps.box_quality import IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxe
 from ..maps.boxes import BoxRule
 from ..maps.coco import boxes_to_coco, write_coco
 from ..maps.store import MapStore
-from .options import kebab
+from ..teachers.naming import kebab
 
 SUMMARY = 'make pseudo boxes from a map store, as COCO JSON, and judge them where true boxes are at hand'
 

@@ -1,11 +1,11 @@
 """Arguments that several commands share."""
 import argparse
-import re
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import TASK_UTILS
 
 from ..teachers.base import Teacher
+from ..teachers.naming import teacher_names
 
 SUMMARY = None  # not a command
 
@@ -51,13 +51,6 @@ def parse_sources(pairs: list[str] | None) -> dict[str, str] | None:
     return dict(pair.split('=', 1) for pair in pairs)
 
 
-def teacher_names() -> dict[str, str]:
-    """Command-line name -> registered class name, for every registered teacher."""
-    classes = {name: cls for name, cls in TASK_UTILS.module_dict.items()
-               if isinstance(cls, type) and issubclass(cls, Teacher)}
-    return {kebab(name.removesuffix('Teacher')): name for name in sorted(classes)}
-
-
 def teacher_config(args: argparse.Namespace) -> dict:
     """Config of the teacher that the command line asks for.
 
@@ -86,8 +79,3 @@ def build_teacher(args: argparse.Namespace) -> Teacher:
         raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: {error}') from error
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return teacher.to(device)
-
-
-def kebab(name: str) -> str:
-    """``VvAttention`` -> ``vv-attention``: how a class is called on the command line."""
-    return re.sub(r'(?<=[a-z0-9])(?=[A-Z][a-z])', '-', name).lower()

@@ -1,4 +1,4 @@
-"""Frozen patch features of images, from any backbone that MMEngine's registry builds."""
+"""Frozen patch features of images, from any backbone of timm, torchvision, mmpretrain or MMEngine's registry."""
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -6,43 +6,52 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.registry import MODELS
 
-#: EfficientNet-Lite0 with ImageNet weights from a pip package: strides 8 and 16, 40 + 112 channels.
+from .backbones import FrozenBackbone, check_backbone
+
+#: EfficientNet-Lite0 with ImageNet weights from a pip package: strides 4, 8, 16, 32; 24, 40, 112, 320 channels.
 DEFAULT_BACKBONE = dict(type='mmpretrain.TIMMBackbone', model_name='tf_efficientnet_lite0', features_only=True,
-                        out_indices=(2, 3), init_cfg=dict(type='EfficientNetLiteImageNet', variant='lite0'))
+                        out_indices=(1, 2, 3, 4), init_cfg=dict(type='EfficientNetLiteImageNet', variant='lite0'))
 
 
 class PatchFeatures:
     """Turns an image into a grid of feature vectors, one per patch.
 
     The levels of the backbone are averaged over 3x3 patches, as in PatchCore (https://arxiv.org/abs/2106.08265),
-    brought to the grid of the finest level and joined. Images go through one by one, so an image's features depend
-    on nothing else. The model is built at the first use.
+    brought to the grid of the finest level and joined. Images of one size go through together. The model is built at
+    the first use.
 
     Args:
-        backbone: Config of a backbone that returns a tuple of (1, C, h, w) levels, e.g. ``mmpretrain.TIMMBackbone``,
-            with its weights in ``init_cfg``.
-        levels: Which entries of that tuple.
-        long_side: Images are resized to this longer side in pixels; the aspect ratio is kept.
-        mean, std: Of the backbone's RGB inputs, on the scale 0 to 255.
+        backbone: See :func:`agssp_mm.teachers.backbones.check_backbone`.
+        levels: Numbers of its levels, or names of its modules.
+        long_side: Images are resized to this longer side in pixels; the aspect ratio is kept (to whole patches, where
+            the backbone wants such).
+        mean, std: Of the backbone's RGB inputs, on the scale 0 to 255; ``None`` for those that its library names,
+            127.5 for a config with a type.
 
     Raises:
         ValueError: If a setting is out of range.
     """
 
-    def __init__(self, backbone: Mapping[str, Any], levels: Sequence[int], long_side: int, mean: Sequence[float],
-                 std: Sequence[float]) -> None:
+    def __init__(self, backbone: str | Mapping[str, Any], levels: Sequence[int | str], long_side: int,
+                 mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         if not 32 <= long_side <= 4096:
             raise ValueError(f'long_side must lie in [32, 4096] pixels, got {long_side}')
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError(f'mean and std need three values, those of std above 0; got {mean} and {std}')
-        if not levels:
-            raise ValueError('levels is empty; name at least one level of the backbone')
-        self.backbone, self.levels, self.long_side = dict(backbone), tuple(levels), int(long_side)
-        self._mean, self._std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (mean, std))
+        for name, values in dict(mean=mean, std=std).items():
+            if values is not None and (len(values) != 3 or name == 'std' and min(values) <= 0):
+                raise ValueError(f'{name} needs three values, those of std above 0; got {values}')
+        if isinstance(levels, str) or not levels:
+            raise ValueError(f'levels={levels!r} names none; give a list with at least one level of the backbone')
+        self.backbone, self.levels, self.long_side = check_backbone(backbone), tuple(levels), int(long_side)
+        self._mean, self._std = mean, std
         self._device = torch.device('cpu')
-        self._model: torch.nn.Module | None = None
+        self._model: FrozenBackbone | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Arguments that reproduce this, as plain values."""
+        return dict(backbone=self.backbone, levels=list(self.levels), long_side=self.long_side,
+                    mean=self._mean and list(self._mean), std=self._std and list(self._std))
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to a device."""
@@ -51,43 +60,53 @@ class PatchFeatures:
             self._model.to(self._device)
         return self
 
-    @torch.no_grad()
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Features of one image.
+        """Features of one image: (H, W, 3) uint8 BGR -> (h, w, C) float32; errors as of :meth:`of_batch`."""
+        return self.of_batch([image])[0]
+
+    @torch.no_grad()
+    def of_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Features of each image.
 
         Args:
-            image: (H, W, 3) uint8 BGR.
+            images: (H, W, 3) uint8 BGR each.
 
         Returns:
-            (h, w, C) float32.
+            (h, w, C) float32 each.
 
         Raises:
             ValueError: If the backbone has no such level, or its features are not finite.
         """
-        outputs = self._load()(self._to_input(image))
-        if max(self.levels) >= len(outputs) or min(self.levels) < -len(outputs):
-            raise ValueError(f'the backbone {self.backbone["type"]} returns {len(outputs)} levels, but levels='
-                             f'{self.levels} was given')
-        chosen = [F.avg_pool2d(outputs[level].float(), 3, 1, 1, count_include_pad=False) for level in self.levels]
-        size = max((level.shape[-2:] for level in chosen), key=lambda shape: shape[0] * shape[1])
-        joined = torch.cat([F.interpolate(level, size, mode='bilinear', align_corners=False) for level in chosen], 1)
+        model = self._load()
+        inputs = [self._to_input(image) for image in images]
+        found: list[np.ndarray | None] = [None] * len(images)
+        for size in dict.fromkeys(one.shape for one in inputs):
+            places = [place for place, one in enumerate(inputs) if one.shape == size]
+            joined = self._joined(model(torch.stack([inputs[place] for place in places]).to(self._device)))
+            for place, features in zip(places, joined.permute(0, 2, 3, 1).cpu(), strict=True):
+                found[place] = np.ascontiguousarray(features.numpy())
+        return found
+
+    def _joined(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+        levels = [F.avg_pool2d(level.float(), 3, 1, 1, count_include_pad=False) for level in levels]
+        size = max((level.shape[-2:] for level in levels), key=lambda shape: shape[0] * shape[1])
+        joined = torch.cat([F.interpolate(level, size, mode='bilinear', align_corners=False) for level in levels], 1)
         if not torch.isfinite(joined).all():
-            raise ValueError(f'the features of {self.backbone["type"]} are not finite; check its weights (init_cfg) '
-                             'and the normalisation (mean, std)')
-        return joined[0].permute(1, 2, 0).cpu().numpy()
+            raise ValueError(f'the features of {self._model.name} are not finite; check its weights and the '
+                             'normalisation (mean, std)')
+        return joined
 
     def _to_input(self, image: np.ndarray) -> torch.Tensor:
         height, width = image.shape[:2]
-        ratio = self.long_side / max(height, width)
-        size = [max(1, round(side * ratio)) for side in (width, height)]
+        ratio, multiple = self.long_side / max(height, width), self._model.multiple
+        size = [max(1, round(side * ratio / multiple)) * multiple for side in (width, height)]
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
         rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1])).permute(2, 0, 1).float()
-        return ((rgb - self._mean) / self._std)[None].to(self._device)
+        mean, std = (torch.tensor(given if given is not None else own, dtype=torch.float32)[:, None, None]
+                     for given, own in ((self._mean, self._model.mean), (self._std, self._model.std)))
+        return (rgb - mean) / std
 
-    def _load(self) -> torch.nn.Module:
+    def _load(self) -> FrozenBackbone:
         if self._model is None:
-            model = MODELS.build(dict(self.backbone))
-            model.init_weights()
-            model.eval()  # returns None in some of mmpretrain's backbones
-            self._model = model.requires_grad_(False).to(self._device)
+            self._model = FrozenBackbone(self.backbone, self.levels).to(self._device)
         return self._model

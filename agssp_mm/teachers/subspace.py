@@ -1,20 +1,17 @@
 """A frozen-feature teacher: what lies off the subspace of the usual patches."""
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.registry import TASK_UTILS
 
-from .base import AnomalyMaps, Teacher
 from .feature_statistics import FeatureStatistics, Subspace, subspace_of
-from .patch_features import DEFAULT_BACKBONE, PatchFeatures
-
-_TOP_SHARE = 0.01  # of the patches, whose mean is the image's score
+from .feature_teacher import FeatureTeacher, flat
 
 
 @TASK_UTILS.register_module()
-class SubspaceTeacher(Teacher):
+class SubspaceTeacher(FeatureTeacher):
     """Scores patches by their distance from a linear subspace of frozen features.
 
     The residual of a principal component analysis of patch features, in units of its usual spread, as in the Gaussian
@@ -23,38 +20,29 @@ class SubspaceTeacher(Teacher):
     their image. Mean and covariance are streamed, so the memory does not depend on the number of images.
 
     Args:
-        backbone: Config of the backbone, with its weights in ``init_cfg``; default: EfficientNet-Lite0.
-        levels: Which of the backbone's outputs.
-        long_side: Images are resized to this longer side, in pixels.
-        mean, std: Of the backbone's RGB inputs.
+        *args, **settings: Of :class:`agssp_mm.teachers.feature_teacher.FeatureTeacher`.
         explained: Share of the variance inside the subspace, in [0, 1).
-        trim: Share of the patches of each image that the second pass leaves out, in [0, 1); 0 = one pass.
+        trim: Share of the patches of each image that the second pass leaves out, in [0, 1); 0 = one pass. Normal
+            images are not trimmed.
 
     Raises:
         ValueError: If a setting is out of range.
     """
 
-    version = 1
-    needs_fit = True
+    version = 2
+    default_levels, default_long_side = (3, ), 512
 
-    def __init__(self, backbone: Mapping[str, Any] | None = None, levels: Sequence[int] = (0, 1), long_side: int = 256,
-                 mean: Sequence[float] = (127.5, 127.5, 127.5), std: Sequence[float] = (127.5, 127.5, 127.5),
-                 explained: float = 0.9, trim: float = 0.1) -> None:
+    def __init__(self, *args: Any, explained: float = 0.9, trim: float = 0.1, **settings: Any) -> None:
         for name, share in dict(explained=explained, trim=trim).items():
             if not 0 <= share < 1:
                 raise ValueError(f'{name} must lie in [0, 1), got {share}')
-        self._features = PatchFeatures(backbone or DEFAULT_BACKBONE, levels, long_side, mean, std)
-        self._settings = dict(backbone=dict(backbone or DEFAULT_BACKBONE), levels=list(levels), long_side=long_side,
-                              mean=list(mean), std=list(std), explained=explained, trim=trim)
+        super().__init__(*args, **settings)
+        self._settings |= dict(explained=explained, trim=trim)
         self._subspace: Subspace | None = None
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return self._settings
-
-    def to(self, device: str | torch.device) -> Self:
-        self._features.to(device)
-        return self
+    def is_fitted(self) -> bool:
+        return self._subspace is not None
 
     def fit(self, images: Iterable[np.ndarray]) -> None:
         """Learn the subspace of the usual patches.
@@ -66,12 +54,13 @@ class SubspaceTeacher(Teacher):
             ValueError: If there is no image, or all patches are alike.
         """
         found = self._fit_pass(images, None)
-        self._subspace = self._fit_pass(images, found) if self._settings['trim'] else found
+        trims = self._settings['trim'] and self._normals is None
+        self._subspace = self._fit_pass(images, found) if trims else found
 
     def _fit_pass(self, images: Iterable[np.ndarray], known: Subspace | None) -> Subspace:
         statistics = FeatureStatistics()
-        for image in images:
-            vectors = _flat(self._features(image))
+        for features in self._stream(images):
+            vectors = flat(features)
             if known is not None:
                 residuals = known.residuals(vectors)
                 vectors = vectors[residuals <= np.quantile(residuals, 1 - self._settings['trim'])]
@@ -81,15 +70,9 @@ class SubspaceTeacher(Teacher):
                              f'{statistics.count} patches were seen')
         return subspace_of(statistics, self._settings['explained'])
 
-    def predict(self, images: Sequence[np.ndarray]) -> AnomalyMaps:
-        if self._subspace is None:
-            raise ValueError('SubspaceTeacher must be fitted before it predicts: call fit, or load a fitted state')
-        maps = [self._map(image) for image in images]
-        return AnomalyMaps(maps, np.array([_top_mean(anomaly_map) for anomaly_map in maps], dtype=np.float32))
-
-    def _map(self, image: np.ndarray) -> np.ndarray:
-        features = self._features(image)
-        return self._subspace.residuals(_flat(features)).reshape(features.shape[:2]).astype(np.float32)
+    def score(self, features: np.ndarray) -> np.ndarray:
+        self._check_channels(len(self._subspace.mean), features)
+        return self._subspace.residuals(flat(features)).reshape(features.shape[:2]).astype(np.float32)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         if self._subspace is None:
@@ -113,12 +96,3 @@ class SubspaceTeacher(Teacher):
             raise ValueError(f'SubspaceTeacher needs finite tensors mean (C,), scale (C,) and rest (C, R), but the '
                              f'state holds {shapes}; use the state of a SubspaceTeacher')
         self._subspace = Subspace(**{name: state[name].cpu().double().numpy().copy() for name in Subspace._fields})
-
-
-def _flat(features: np.ndarray) -> np.ndarray:
-    return features.reshape(-1, features.shape[-1])
-
-
-def _top_mean(anomaly_map: np.ndarray) -> float:
-    count = max(1, round(_TOP_SHARE * anomaly_map.size))
-    return float(np.partition(anomaly_map.ravel(), -count)[-count:].mean())

@@ -9,6 +9,7 @@ import torch
 from mmengine.registry import TASK_UTILS
 
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
+from agssp_mm.teachers.naming import teacher_of
 
 #: Tiles and, for each, the place of its image in the batch -> maps and scores of the tiles.
 PredictTiles = Callable[[list[np.ndarray], list[int]], AnomalyMaps]
@@ -198,12 +199,14 @@ class TiledTeacher(Teacher):
     def __init__(self, teacher: Teacher | dict[str, Any] | str, size: int | str, overlap: float = 0.25,
                  batch_size: int = 16) -> None:
         self._tiling = Tiling(size, overlap, batch_size)
-        if isinstance(teacher, str):
-            teacher = dict(type=teacher)
-        self._teacher = teacher if isinstance(teacher, Teacher) else TASK_UTILS.build(teacher)
+        self._teacher = teacher_of(teacher)
         self.version = 1000 + self._teacher.version  # 1000 times the version of the blending
         self.needs_fit = self._teacher.needs_fit
         self.calibration_scale = self._teacher.calibration_scale
+        self.uses_sources = self._teacher.uses_sources
+        if self._teacher.uses_names:
+            raise ValueError(f'{type(self._teacher).__name__} looks up maps of whole images by name, so it cannot be '
+                             'run on tiles; use it without them')
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -214,8 +217,12 @@ class TiledTeacher(Teacher):
         """Fit the teacher on the tiles of the images."""
         self._teacher.fit(_Tiles(images, self._tiling))
 
-    def predict(self, images: Sequence[np.ndarray]) -> AnomalyMaps:
-        return predict_tiled(lambda tiles, _: self._teacher.predict(tiles), images, self._tiling)
+    def predict(self, images: Sequence[np.ndarray], sources: Sequence[str] | None = None) -> AnomalyMaps:
+        def predict_tiles(tiles: list[np.ndarray], owners: list[int]) -> AnomalyMaps:
+            extra = dict(sources=[sources[owner] for owner in owners]) if sources and self.uses_sources else {}
+            return self._teacher.predict(tiles, **extra)
+
+        return predict_tiled(predict_tiles, images, self._tiling)
 
     def to(self, device: str | torch.device) -> Self:
         self._teacher.to(device)

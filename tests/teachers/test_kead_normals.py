@@ -56,9 +56,9 @@ def test_none_asked_for_means_none(folder):
 
 def test_too_few_or_missing_images_are_refused(folder):
     classes = {'pipe': ClassTexts('pipe', samples=samples(folder, 0, 1)), 'rail': ClassTexts('rail')}
-    with pytest.raises(ValueError, match="'pipe' has 2 normal images, but num_normals=4 asks for more"):
+    with pytest.raises(ValueError, match="2 normal images of class 'pipe', but num_normals=4 asks for more"):
         choose_normals(classes, None, 4, 0)
-    with pytest.raises(ValueError, match="'rail' has 0 normal images, but num_normals=1"):
+    with pytest.raises(ValueError, match="0 normal images of class 'rail', but num_normals=1"):
         choose_normals(classes, {'rail': []}, 1, 0)
     assert choose_normals(classes, None, 2, 0)['rail'] == ()  # nothing was given for it: texts alone
     missing = {'pipe': ClassTexts('pipe', samples=(*samples(folder, 0), '/nowhere.png'))}

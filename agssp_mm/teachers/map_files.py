@@ -1,0 +1,111 @@
+"""Finding and reading maps that other tools have written."""
+import os
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from agssp_mm.images import UnreadableImageError
+from agssp_mm.images.reading import decode_values
+
+from .base import NoMapError
+
+MAP_SUFFIXES = ('.npy', '.png', '.tif', '.tiff')
+_ENDINGS = ('_anomaly_map', '_anomaly_maps', '_map', '_heatmap', '.anomaly_map')
+_IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+
+class MapFolder:
+    """Knows which file of a folder is the map of which image.
+
+    For the image ``steel/a.jpg``, in this order: a file at the same place (``steel/a.npy``, ``steel/a.jpg.png``,
+    ``steel/a_anomaly_map.tiff``); one whose path ends so (``results/latest/images/steel/a.png``, as anomalib's runs
+    and MVTec's evaluation lay them out); one whose own folders end the image's (``a.npy`` in a flat folder). Several
+    that fit equally well are an error for that image.
+
+    Args:
+        folder: Searched with its sub-folders.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no map in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f'folder of maps: {folder} is not a folder')
+        self.folder = folder
+        self._by_stem: dict[str, list[str]] = {}
+        for where, folders, files in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith('.'))
+            for file in sorted(files):
+                if file.lower().endswith(MAP_SUFFIXES) and not file.startswith('.'):
+                    name = Path(os.path.relpath(os.path.join(where, file), folder)).as_posix()
+                    for stem in {_stem(file, stop) for stop in (True, False)}:
+                        self._by_stem.setdefault(stem, []).append(name)
+        if not self._by_stem:
+            raise FileNotFoundError(f'no map in {folder}: files ending in {", ".join(MAP_SUFFIXES)} are looked for')
+
+    def find(self, name: str) -> Path:
+        """Path of the map of one image.
+
+        Args:
+            name: POSIX path of the image below its root.
+
+        Raises:
+            NoMapError: If there is none, or several that fit equally well.
+        """
+        image = PurePosixPath(name)
+        found = dict.fromkeys([*self._by_stem.get(image.name, ()), *self._by_stem.get(image.stem, ())])
+        folders = image.parent.parts
+        ranked: dict[tuple[int, bool], list[str]] = {}
+        for candidate in found:
+            own = PurePosixPath(candidate).parent.parts
+            if own == folders:
+                rank = 0
+            elif own[len(own) - len(folders):] == folders:
+                rank = 1
+            elif folders[len(folders) - len(own):] == own:
+                rank = 2
+            else:
+                continue
+            # With a.jpg and a.png side by side, a.jpg.npy is the map of the first only.
+            ranked.setdefault((rank, candidate not in self._by_stem.get(image.name, ())), []).append(candidate)
+        if not ranked:
+            raise NoMapError(f'no map of {name} in {self.folder}')
+        best = ranked[min(ranked)]
+        if len(best) > 1:
+            raise NoMapError(f'several maps of {name} in {self.folder}: {best[:3]}; keep one')
+        return self.folder / best[0]
+
+
+def read_map_file(path: Path) -> np.ndarray:
+    """Read one map: (h, w) float32, its values as they are.
+
+    Raises:
+        NoMapError: If it is damaged, empty, no grey map, or holds anything but real numbers.
+    """
+    try:
+        values = np.load(path, allow_pickle=False) if path.suffix.lower() == '.npy' else (
+            decode_values(path.read_bytes(), str(path)))
+    except (OSError, ValueError, EOFError, UnreadableImageError) as error:
+        raise NoMapError(f'{path} cannot be read as a map: {error}') from error
+    if values.dtype.kind not in 'uifb':
+        raise NoMapError(f'{path} holds {values.dtype}; a map holds real numbers')
+    if values.ndim == 3 and values.shape[-1] == 3 and path.suffix.lower() != '.npy':
+        if (values != values[..., :1]).any():
+            raise NoMapError(f'{path} is a colour picture; give the map itself, grey, not a drawing of it')
+        values = values[..., 0]
+    while values.ndim > 2 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim != 2 or not values.size:
+        raise NoMapError(f'{path} holds an array of shape {values.shape}; a map is (h, w)')
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _stem(file: str, whole: bool) -> str:
+    """``a.jpg.npy`` -> ``a.jpg`` (whole) or ``a``; ``a_anomaly_map.png`` -> ``a``."""
+    stem = PurePosixPath(file).stem
+    for ending in _ENDINGS:
+        stem = stem.removesuffix(ending)
+    if not whole and stem.lower().endswith(_IMAGE_SUFFIXES):
+        stem = PurePosixPath(stem).stem
+    return stem
