@@ -258,7 +258,7 @@ def test_prompts_that_are_too_long_are_reported(build, caplog):
     (dict(templates='a {}'), 'templates must be a list'), (dict(templates=[]), 'templates must be a list'),
     (dict(templates=['a {}', 'b']), r'templates\[1\] must hold exactly one {} slot'),
     (dict(text_class='tube'), "asks for .'tube'., but the texts describe .'pipe', 'plate', 'rail'."),
-    (dict(num_normals=4), "'plate' has 3 normal images, but num_normals=4 asks for more"),
+    (dict(num_normals=4), "3 normal images of class 'plate', but num_normals=4 asks for more"),
     (dict(surgery='qq'), 'surgery must be one of'), (dict(dpam_layer=1), r'dpam_layer must lie in \[2, 13\]'),
     (dict(feature_layers=[3, 24]), r'rising block numbers in \[1, 12\]'), (dict(tiles=2), 'size of tiles must be'),
     (dict(pretrained='laion400m_e32'), "unknown weights 'laion400m_e32' for '.*model.json'; give the path"),
