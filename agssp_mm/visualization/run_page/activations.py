@@ -49,17 +49,21 @@ def draw_activations(config: Config, weights: Path, store: MapStore, image_root:
     if lost:
         notes.append(f'The weights that stage 1 began with ({", ".join(lost)}) are not at hand, so only the activation '
                      'maps after it are shown.')
+    elif not (_initial_weights(config.model.to_dict()) or config.get('load_from')):
+        notes.append('Stage 1 began with random weights; “before” is another draw of them.')
     after = _loaded(config, weights)
     models = {'after': after} if lost else {'before': before, 'after': after}
     rows = []
     for record in records:
         inputs, shape, image = model_input(after, plain_pipeline(config), image_root / record.name)
         anomaly = _on_input(store.read(record.name), shape, tuple(inputs.shape[-2:]))
+        with torch.no_grad():
+            features = {when: as_levels(model.backbone(inputs)) for when, model in models.items()}
         panels = [dict(title='image', caption='', src=_picture(image)),
                   dict(title='anomaly map', caption='', src=_picture(overlay_map(image, store.read(record.name))))]
-        for level in _levels(config, after, inputs):
-            panels += [_panel(f'level {level}, {when}', model, inputs, level, anomaly, shape, image)
-                       for when, model in models.items()]
+        for level in _levels(config, len(features['after'])):
+            panels += [_panel(f'level {level}, {when}', levels[level], anomaly, shape, image)
+                       for when, levels in features.items()]
         rows.append(ActivationRow(record.name, panels))
     return rows, notes
 
@@ -78,6 +82,18 @@ def _start(config: Config) -> tuple[nn.Module, list[str]]:
     return model.eval(), lost
 
 
+def _initial_weights(part: Any) -> bool:
+    """Whether a model's config loads weights anywhere."""
+    if isinstance(part, (list, tuple)):
+        return any(map(_initial_weights, part))
+    if not isinstance(part, dict):
+        return False
+    kinds = part.get('init_cfg') or ()
+    kinds = kinds if isinstance(kinds, (list, tuple)) else [kinds]
+    loads = any('checkpoint' in one or 'ImageNet' in str(one.get('type')) for one in kinds)
+    return bool(part.get('pretrained')) or loads or any(map(_initial_weights, part.values()))
+
+
 def _loaded(config: Config, weights: Path) -> nn.Module:
     described = config.model.to_dict()
     drop_unreachable(described, downloads=False)
@@ -86,21 +102,18 @@ def _loaded(config: Config, weights: Path) -> nn.Module:
     return model.eval()
 
 
-def _levels(config: Config, model: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+def _levels(config: Config, count: int) -> tuple[int, ...]:
     hooks = [hook for hook in config.get('custom_hooks') or () if hook.get('type') == 'DistillationPretrainer']
     wanted = tuple(hooks[0].get('levels', (-2, -1))) if hooks else (-2, -1)
-    with torch.no_grad():
-        return resolve_levels(wanted, len(as_levels(model.backbone(inputs))), 'the backbone')
+    return resolve_levels(wanted, count, 'the backbone')
 
 
-@torch.no_grad()
-def _panel(title: str, model: nn.Module, inputs: Tensor, level: int, anomaly: Tensor, shape: tuple[int, int],
-           image: np.ndarray) -> dict[str, Any]:
-    activation = activation_map(as_levels(model.backbone(inputs))[level])
+def _panel(title: str, feature: Tensor, anomaly: Tensor, shape: tuple[int, int], image: np.ndarray) -> dict[str, Any]:
+    activation = activation_map(feature)
     resized, valid = resize_map(anomaly, tuple(activation.shape[-2:]))
     height, width = activation.shape[-2:]
-    inside = activation[0, 0, :max(1, round(height * shape[0] / inputs.shape[-2])),
-                        :max(1, round(width * shape[1] / inputs.shape[-1]))].numpy()
+    inside = activation[0, 0, :max(1, round(height * shape[0] / anomaly.shape[-2])),
+                        :max(1, round(width * shape[1] / anomaly.shape[-1]))].numpy()
     value = float(agreement(activation, resized, valid)[0])
     caption = 'agreement not defined' if np.isnan(value) else f'agreement {value:+.2f}'
     return dict(title=title, caption=caption, src=_picture(overlay_map(image, inside / max(inside.max(), 1e-12), 0.7)))

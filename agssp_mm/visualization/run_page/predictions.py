@@ -1,5 +1,4 @@
 """What the detector of stage 2 finds in images that it was not, or was least, trained on."""
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from mmengine.config import Config
 
 from ...checkpoints.reading import read_checkpoint, weights_of
 from ...images import read_image
-from ...maps.box_quality import TrueBoxes
+from ...maps.box_quality import TrueBoxes, read_true_boxes
 from ...maps.store import MapStore
 from ...recipes.building import build
 from ...recipes.reachability import drop_unreachable
@@ -26,14 +25,14 @@ class HeldOutImages(NamedTuple):
     """Images to detect in.
 
     Attributes:
-        paths: Their files.
+        files: Name -> file.
         note: What they are, in words.
-        truth: True boxes by file name, where there are any.
+        truth: True boxes by name, where there are any.
     """
 
-    paths: list[Path]
+    files: dict[str, Path]
     note: str
-    truth: dict[str, TrueBoxes]
+    truth: Mapping[str, TrueBoxes]
 
 
 def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str, TrueBoxes],
@@ -46,24 +45,26 @@ def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
     if labelled is not None:
         annotations, root = labelled
         try:
-            names = [image['file_name'] for image in json.loads(annotations.read_text(encoding='utf-8'))['images']]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            folder.problems.append(f'{annotations} cannot be read ({type(error).__name__}: {error})')
-            names = []
+            boxes = read_true_boxes(annotations)
+        except (FileNotFoundError, ValueError) as error:
+            folder.problems.append(str(error))
+            boxes = {}
         seen = {record.name for record in store.index} if store else set()
-        paths = [root / name for name in names if name not in seen and (root / name).is_file()][:number]
-        if paths:
-            return HeldOutImages(paths, 'Validation images; no stage of the pretraining saw them.', {})
+        there = [name for name in boxes if name not in seen and (root / name).is_file()][:number]
+        if there:
+            return HeldOutImages({name: root / name for name in there},
+                                 'Validation images; no stage of the pretraining saw them.', boxes)
     stage = folder.stage('agbp')
     dataset = pseudo_box_dataset(stage.config.get('train_dataloader') or {}) if stage and stage.config else None
     if not (dataset and dataset.get('held_out') and store and folder.image_root):
         return None
     own = store.index[:dataset['held_out']]
-    paths = [folder.image_root / record.name for record in sorted(own, key=lambda record: -record.score)]
-    paths = [path for path in paths if path.is_file()][:number]
-    return HeldOutImages(paths, 'Images that stage 1 kept out of its training; stage 2 trained on their pseudo boxes '
-                                'too. Give labelled images (--annotations, --val-annotations of agssp pretrain) to see '
-                                'images that no stage saw.', dict(truth)) if paths else None
+    names = [record.name for record in sorted(own, key=lambda record: -record.score)]
+    there = [name for name in names if (folder.image_root / name).is_file()][:number]
+    return HeldOutImages({name: folder.image_root / name for name in there},
+                         'Images that stage 1 kept out of its training; stage 2 trained on their pseudo boxes too. '
+                         'Give labelled images (--annotations, --val-annotations of agssp pretrain) to see images '
+                         'that no stage saw.', truth) if there else None
 
 
 def _labelled(folder: WorkFolder) -> tuple[Path, Path] | None:
@@ -93,20 +94,20 @@ def draw_predictions(config: Config, weights: Path, images: HeldOutImages) -> li
     model.load_state_dict(weights_of(read_checkpoint(weights)), strict=False)
     model.eval()
     pipeline, cards = plain_pipeline(config), []
-    for path in images.paths:
+    for name, path in images.files.items():
         with torch.no_grad():
             found = model.test_step(make_batch(pipeline, path, scope))[0].pred_instances.cpu()
         best = found.scores.argsort(descending=True)[:_MOST_BOXES]
         boxes = np.concatenate([found.bboxes[best].numpy(), found.scores[best].numpy()[:, None]], 1)
-        cards.append(_card(path, boxes, images.truth.get(path.name)))
+        cards.append(_card(name, path, boxes, images.truth.get(name)))
     return cards
 
 
-def _card(path: Path, boxes: np.ndarray, truth: TrueBoxes | None) -> dict[str, Any]:
+def _card(name: str, path: Path, boxes: np.ndarray, truth: TrueBoxes | None) -> dict[str, Any]:
     image = read_image(path)
     height, width = image.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     shrunk = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    return dict(name=path.name, width=width, height=height, image=data_uri(shrunk), truth=plain_truth(truth),
+    return dict(name=name, width=width, height=height, image=data_uri(shrunk), truth=plain_truth(truth),
                 boxes=[[*(round(float(value), 1) for value in box[:4]), round(float(box[4]), 2)] for box in boxes])
 

@@ -1,5 +1,6 @@
 """Results of the transfer benchmark: rows with intervals, and how they grow with the number of labels."""
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def result_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
         group = tuple(str(line[key]) for key in _GROUP)
         cells[*group, str(line['labels']), line['init'], start, line['epochs']][line['seed']] = line['metrics']
     rows = []
-    for key in sorted(cells, key=lambda key: (*key[:3], labels_number(key[3]), key[4] != BASELINE, str(key))):
+    for key in sorted(cells, key=lambda key: (*key[:3], labels_number(key[3]) or 0.0, key[4] != BASELINE, str(key))):
         *group, labels, init, start, epochs = key
         values = {metric: [one[metric] for one in cells[key].values()] for metric in METRICS}
         base = None if init == BASELINE else _baseline(cells, key)
@@ -89,7 +90,9 @@ def efficiency_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, 
             if len({number for points in starts.values() for number in points}) > 1}
 
 
-def labels_number(labels: str) -> float:
-    """Share of the labels in per cent, from names such as ``train_10pct``; all of them for a bare ``train``."""
-    digits = ''.join(char for char in labels if char.isdigit())
-    return float(digits) if digits else 100.0
+def labels_number(labels: str) -> float | None:
+    """Share of the labels in per cent: 10 of ``train_10pct``, 100 of ``train``; None where the name does not say."""
+    share = re.search(r'(\d+)pct', labels)
+    if share:
+        return float(share[1])
+    return 100.0 if labels == 'train' else None

@@ -26,7 +26,7 @@ def transfer_section(folder: WorkFolder) -> dict[str, Any] | None:
     curves = [line_chart(f'Labels and {METRICS[0]}: {group}', starts, 'share of the labels, %', METRICS[0],
                          is_dotted=True)
               for group, starts in efficiency_curves(rows).items()]
-    return dict(rows=rows, curves=curves, metrics=METRICS)
+    return dict(rows=rows, curves=curves, metrics=METRICS, groups=list(dict.fromkeys(row['group'] for row in rows)))
 
 
 def _num_labelled(folder: WorkFolder) -> int | None:

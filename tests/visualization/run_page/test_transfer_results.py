@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from agssp_mm.visualization.run_page.transfer_results import (efficiency_curves, read_demo_results, read_results,
+from agssp_mm.visualization.run_page.transfer_results import (efficiency_curves, labels_number,
+                                                              read_demo_results, read_results,
                                                               result_rows)
 
 
@@ -48,3 +49,8 @@ def test_the_demo_is_a_small_transfer_benchmark(tmp_path):
     rows = result_rows(read_demo_results(path, 48))
     assert [(row['init'], row['labels']) for row in rows] == [('imagenet', '48 images'), ('agssp', '48 images')]
     assert rows[1]['difference']['mAP50'].mean == 3.0
+
+
+@pytest.mark.parametrize('labels, share', [('train_5pct', 5.0), ('train', 100.0), ('48 images', None), ('few', None)])
+def test_shares_of_labels(labels, share):
+    assert labels_number(labels) == share
