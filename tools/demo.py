@@ -198,7 +198,8 @@ def run(args: argparse.Namespace) -> int:
     with write_atomically(path) as file:
         file.write(json.dumps(results, indent=1).encode())
     print(report(results, scale))
-    print(f'all numbers: {path}\npage that shows it all: {try_to_write_run_page(args.work_dir)}')
+    page = try_to_write_run_page(args.work_dir)
+    print(f'all numbers: {path}' + (f'\npage that shows it all: {page}' if page else ''))
     return 0
 
 

@@ -54,6 +54,9 @@ def test_demo_continues_ends_with_a_table_and_skips_what_is_done(tmp_path):
     picture = cv2.imread(results['pictures'][0])
     assert picture.shape[1] > 3 * picture.shape[0] / 2  # six columns, two rows and the legend
     assert picture.std() > 30
+    assert f'page that shows it all: {tmp_path / "report.html"}' in output
+    page = (tmp_path / 'report.html').read_text()
+    assert 'Not there yet' not in page and 'class="note missing"' not in page
 
     again = _run(tmp_path)
     assert again.count('done before') == 7

@@ -142,7 +142,7 @@ def enlarge(store, number):
     source = store / f'{first[0]}.png'
     rows = []
     for place in range(number):
-        (store / f'{place:06d}.png.png').hardlink_to(source)
+        (store / f'{place:06d}.png.png').symlink_to(source)
         rows.append([f'{place:06d}.png', *first[1:5], place / number, first[6]])
     (store / 'index.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
 
