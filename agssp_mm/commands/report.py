@@ -16,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rule', metavar='NAME', help='box rule, where the run does not say (default component-tree)')
     parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='settings of the rule')
+    parser.add_argument('--results', nargs='+', default=[], metavar='JSONL', help='results of '
+                        'tools/benchmarks/transfer.py that lie elsewhere (default: *.jsonl and results/*.jsonl there)')
     parser.add_argument('--sample', type=int, default=200, metavar='N', help='images to box at every threshold '
                                                                              '(default %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='picks the sample (default %(default)s)')
@@ -31,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         build_rule(name, args.rule_options)
         rule = dict(type=rule_names()[name], **args.rule_options)
     page = write_run_page(args.work_dir, args.out, PageOptions(
-        annotations=args.annotations, images=args.images, rule=rule, num_sampled=args.sample, seed=args.seed))
+        annotations=args.annotations, images=args.images, rule=rule, results=args.results,
+        num_sampled=args.sample, seed=args.seed))
     print(f'page: {page}')
     return 0

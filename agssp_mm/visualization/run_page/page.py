@@ -1,6 +1,6 @@
 """Putting the run page together and writing it."""
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class PageOptions:
         annotations: COCO JSON of true boxes, to show beside the pseudo boxes; nothing else is done with them.
         images: Folder that the image names are relative to, where the run itself does not say.
         rule: Config of the box rule, where the run itself does not say.
+        results: More files of ``tools/benchmarks/transfer.py``, beside those in the folder.
         num_sampled: Images that are boxed at every threshold.
         per_order: Images shown per sorting.
         seed: Picks the sample.
@@ -43,6 +44,7 @@ class PageOptions:
     annotations: str | Path | None = None
     images: str | Path | None = None
     rule: Mapping[str, Any] | None = None
+    results: Sequence[str | Path] = ()
     num_sampled: int = 200
     per_order: int = 12
     seed: int = 0
@@ -63,7 +65,7 @@ def write_run_page(work_dir: str | Path, out: str | Path | None = None, options:
         The file.
 
     Raises:
-        FileNotFoundError: If the folder, or the annotations, do not exist.
+        FileNotFoundError: If the folder, the annotations or the results do not exist.
         ValueError: If it is no folder of a run, or a setting does not fit.
     """
     options = options or PageOptions()
@@ -73,6 +75,10 @@ def write_run_page(work_dir: str | Path, out: str | Path | None = None, options:
     path = Path(out) if out else Path(work_dir) / DEFAULT_NAME
     if path.is_dir():
         raise ValueError(f'{path} is a folder; give the name of the page to write')
+    gone = [str(one) for one in options.results if not Path(one).is_file()]
+    if gone:
+        raise FileNotFoundError(f'there is no file of results at {", ".join(gone)}; give the --out of '
+                                'tools/benchmarks/transfer.py')
     folder = find_work_folder(work_dir)
     annotations = options.annotations or folder.annotations
     truth = read_true_boxes(annotations) if annotations else {}
@@ -102,6 +108,7 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     if options.images:
         folder.image_root = Path(options.images)
+    folder.results += [Path(one) for one in options.results]
     store = _open_store(folder)
     context = dict(folder=folder, version=__version__, orders=_ORDERS, limit_seed=options.seed,
                    colours={kind: '#{2:02x}{1:02x}{0:02x}'.format(*colour) for kind, colour in BOX_COLOURS.items()},

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _LOADED = re.compile(r' - INFO - ((?:load_from|init_cfg of) .*?): (\d+ of \d+ tensors of the model loaded.*)$')
-_NOT_CURVES = {'epoch', 'iter', 'step', 'time', 'data_time', 'memory', 'base_lr', 'grad_norm'}
 _MAX_POINTS = 400
 
 
@@ -25,7 +24,7 @@ class TrainingLog:
     problems: list[str] = field(default_factory=list)
 
     def group(self, kind: str) -> dict[str, list[tuple[int, float]]]:
-        """Curves of one kind: "loss", "lr", "agreement" or "held-out agreement"."""
+        """Curves of one kind: "loss", "lr", "agreement", "held-out agreement" or "metric"."""
         return {name: thin(points) for name, points in self.scalars.items() if _kind(name) == kind}
 
 
@@ -88,7 +87,9 @@ def _kind(name: str) -> str:
         return 'agreement'
     if name == 'lr':
         return 'lr'
-    return 'loss' if 'loss' in name and name not in _NOT_CURVES else 'other'
+    if 'mAP' in name or 'accuracy' in name:
+        return 'metric'
+    return 'loss' if 'loss' in name else 'other'
 
 
 def thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -12,6 +12,10 @@ from .training_logs import TrainingLog, read_log
 from .work_folder import STAGES, WorkFolder, pseudo_box_dataset
 
 _NUM_ACTIVATIONS, _NUM_PREDICTIONS = 4, 8
+_CURVES = (('loss', 'Losses', 'step', 'loss'), ('lr', 'Learning rate', 'step', 'rate'),
+           ('agreement', 'Agreement with the anomaly maps', 'step', 'correlation'),
+           ('held-out agreement', 'Agreement, held-out images', 'epoch', 'correlation'),
+           ('metric', 'Validation', 'epoch', 'metric'))
 _logger = logging.getLogger(__name__)
 
 
@@ -27,12 +31,10 @@ def training_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[
 
 def _charts(log: TrainingLog) -> list[dict[str, Any]]:
     charts = []
-    for kind, title, x_title, y_title in (('loss', 'Losses', 'step', 'loss'), ('lr', 'Learning rate', 'step', 'rate'),
-                                          ('agreement', 'Agreement with the anomaly maps', 'step', 'correlation'),
-                                          ('held-out agreement', 'Agreement, held-out images', 'epoch', 'correlation')):
+    for kind, title, x_title, y_title in _CURVES:
         curves = log.group(kind)
         if curves:
-            charts.append(line_chart(title, curves, x_title, y_title, is_dotted=kind == 'held-out agreement'))
+            charts.append(line_chart(title, curves, x_title, y_title, is_dotted=x_title == 'epoch'))
     return charts
 
 

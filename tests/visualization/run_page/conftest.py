@@ -27,7 +27,7 @@ def work_dir(store, image_folder, tmp_path):
     (logs / 'vis_data' / 'config.py').write_text(CONFIG.format(images=str(image_folder), store=str(store)))
     lines = [dict(lr=0.1 / step, loss=2.0 / step, loss_cls=1.0 / step, agreement_s2=0.1 * step, step=step)
              for step in range(1, 6)]
-    lines.append({'agreement/s2': 0.7, 'step': 1})
+    lines.append({'agreement/s2': 0.7, 'coco/bbox_mAP': 0.3, 'step': 1})
     (logs / 'vis_data' / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     (logs / '20260101_000000.log').write_text(
         '2026/01/01 00:00:00 - mmengine - INFO - load_from backbone.pth: 2 of 3 tensors of the model loaded '

@@ -30,7 +30,8 @@ def test_one_file_that_needs_no_other(work_dir):
     assert missing(text) == ''
     assert len(data['maps']['cards']) == 12 and len(data['maps']['steps']) == 13
     assert data['maps']['steps'][6]['line'] == "rule=dict(type='ComponentTreeBoxRule', threshold=0.3)"
-    for title in ('Losses', 'Learning rate', 'Agreement with the anomaly maps', 'Agreement, held-out images'):
+    for title in ('Losses', 'Learning rate', 'Agreement with the anomaly maps', 'Agreement, held-out images',
+                  'Validation'):
         assert title in text
     assert 'load_from backbone.pth: 2 of 3 tensors' in text
     assert text.count('Not there yet') == 3  # activation maps, detections, transfer
@@ -112,6 +113,21 @@ def test_half_written_logs(work_dir):
     text, _ = read(write_run_page(work_dir))
     assert 'has not logged a step yet' in missing(text)
     assert 'nothing was logged' in text
+
+
+def test_results_in_the_folder_and_elsewhere(work_dir, tmp_path):
+    line = dict(dataset='neu', detector='retinanet', split='dev', labels='train_10pct', seed=0, init='imagenet',
+                recipe=None, epochs=20, metrics=dict(mAP=20.0, mAP50=50.5))
+    (work_dir / 'results').mkdir()
+    (work_dir / 'results' / 'a.jsonl').write_text(json.dumps(line))
+    more = {**line, 'init': 'agssp', 'metrics': dict(mAP=22.0, mAP50=54.0)}
+    (tmp_path / 'b.jsonl').write_text(json.dumps(more) + '\n' + json.dumps({**more, 'labels': 'train'}))
+    text, _ = read(write_run_page(work_dir, options=PageOptions(results=[tmp_path / 'b.jsonl'])))
+    assert re.search(r'<td>imagenet</td>.*<td class="n">50.5</td>', text)
+    assert re.search(r'<td>agssp</td>.*<td class="n">54.0</td>.*\+3.5 \(one seed\)', text)
+    assert 'Labels and mAP50: neu / retinanet / dev' in text
+    with pytest.raises(FileNotFoundError, match='there is no file of results at .*gone.jsonl'):
+        write_run_page(work_dir, options=PageOptions(results=[tmp_path / 'gone.jsonl']))
 
 
 def test_a_bad_setting_stops_it(work_dir, tmp_path):

@@ -11,6 +11,7 @@ def test_curves_by_kind_and_what_was_loaded(work_dir):
     assert list(log.group('lr')) == ['lr']
     assert log.group('agreement')['agreement_s2'][-1] == (5, 0.5)
     assert log.group('held-out agreement') == {'agreement/s2': [(1, 0.7)]}
+    assert log.group('metric') == {'coco/bbox_mAP': [(1, 0.3)]}
     assert log.loads == [('load_from backbone.pth', ['2 of 3 tensors of the model loaded (backbone 2/3)',
                                                      '1 of the model not in the file: backbone.fc.weight'])]
     assert log.problems == []
