@@ -6,6 +6,7 @@ from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from agssp_mm.checkpoints.export import save_checkpoint
 from agssp_mm.engine.data_origin import describe_data
@@ -20,7 +21,11 @@ def remember_parents(runner: Runner) -> None:
 
     Kept in the message hub, which the runner's checkpoints carry: a resumed run still knows what the first start
     loaded.
+
+    Raises:
+        ValueError: If the model is sharded over processes, so that none of them could write it at the end.
     """
+    _check_whole(runner)
     if not (runner._resume and _PARENTS in runner.message_hub.runtime_info):
         runner.message_hub.update_info(_PARENTS, describe_parents(runner))
 
@@ -55,6 +60,15 @@ def final_state_dict(runner: Runner) -> dict[str, Tensor]:
             # The hook's own way to put the averaged weights into a checkpoint.
             hook.before_save_checkpoint(runner, checkpoint)
     return checkpoint['state_dict']
+
+
+def _check_whole(runner: Runner) -> None:
+    # DeepSpeed need not be installed, so its wrapper goes by its name.
+    is_engine = type(runner.model).__name__ == 'MMDeepSpeedEngineWrapper'
+    if is_engine or any(isinstance(module, FullyShardedDataParallel) for module in runner.model.modules()):
+        raise ValueError(f'the model is wrapped by {type(runner.model).__name__}, which may leave each process with a '
+                         'part of the weights only; distillation and export need whole ones: use DDPStrategy, or the '
+                         'ordinary Runner with a launcher')
 
 
 def _meta(runner: Runner) -> dict:

@@ -1,4 +1,7 @@
+import pytest
 import torch
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 
 def test_the_whole_model_is_written_plain_with_what_made_it(make_runner, tmp_path):
@@ -22,3 +25,34 @@ def test_it_is_the_next_run_s_load_from(make_runner, tmp_path):
     second.train()
     for one, other in zip(first.model.parameters(), second.model.parameters()):
         assert torch.equal(one, other)
+
+
+class Sharded(FullyShardedDataParallel):
+    """What FSDP looks like from outside; the real one needs a GPU."""
+
+    def __init__(self, module):
+        nn.Module.__init__(self)
+        self.inner = module
+
+    @property
+    def module(self):
+        return self.inner
+
+
+class MMDeepSpeedEngineWrapper(nn.Module):
+    """What MMEngine wraps an engine of DeepSpeed in."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+@pytest.mark.parametrize('wrapper', [Sharded, MMDeepSpeedEngineWrapper])
+@pytest.mark.parametrize('hook', ['DistillationPretrainer', 'DetectorExportHook'])
+def test_a_sharded_model_is_refused_before_training(make_runner, monkeypatch, wrapper, hook):
+    runner = make_runner(hooks=[dict(type=hook)])
+    runner.model = wrapper(runner.model)
+    hook = next(one for one in runner.hooks if type(one).__name__ == hook)
+    monkeypatch.setattr('agssp_mm.engine.distillation_pretrainer._unwrap', lambda model: model.module)
+    with pytest.raises(ValueError, match=f'wrapped by {wrapper.__name__}, .* use DDPStrategy'):
+        hook.before_train(runner)
