@@ -74,8 +74,9 @@ def make_gallery(store: MapStore, image_root: Path | None, rule: Mapping[str, An
     shown = [index[place] for place in ends if index[place].name in maps]
     sample = [index[place] for place in drawn if index[place].name in maps]
     name, values = threshold_values(rule)
-    steps, extra = [], [record for record in dict.fromkeys(shown) if record not in set(sample)]
-    edge_steps = []
+    in_sample = set(sample)
+    extra = [record for record in dict.fromkeys(shown) if record not in in_sample]
+    steps, edge_steps = [], []
     for value in tqdm(values or [None], desc='boxes per threshold', unit='threshold', disable=None):
         steps.append(box_at(store, rule, sample, name, value, maps))
         edge_steps.append(box_at(store, rule, extra, name, value, maps))

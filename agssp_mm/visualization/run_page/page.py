@@ -112,7 +112,7 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
     store = _open_store(folder)
     context = dict(folder=folder, version=__version__, orders=_ORDERS, limit_seed=options.seed,
                    colours={kind: '#{2:02x}{1:02x}{0:02x}'.format(*colour) for kind, colour in BOX_COLOURS.items()},
-                   has_truth=bool(truth), maps=_maps_section(folder, store, truth, options),
+                   has_truth=bool(truth), maps=_try_maps_section(folder, store, truth, options),
                    training=training_section(folder, store, truth), transfer=transfer_section(folder))
     missing = list(dict.fromkeys(folder.problems))
     return environment.get_template('page.html').render(**context, missing=missing).encode()
@@ -130,6 +130,16 @@ def _open_store(folder: WorkFolder) -> MapStore | None:
         return store
     except (FileNotFoundError, ValueError, TypeError) as error:
         folder.problems.append(f'The maps cannot be shown: {error}')
+        return None
+
+
+def _try_maps_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[str, TrueBoxes],
+                      options: PageOptions) -> dict[str, Any] | None:
+    try:
+        return _maps_section(folder, store, truth, options)
+    except (KeyError, ValueError, TypeError, OSError) as error:  # a damaged store, or a box rule that is not there
+        folder.problems.append(f'The maps cannot be shown ({type(error).__name__}: '
+                               f'{error.args[0] if error.args else error}).')
         return None
 
 

@@ -138,6 +138,15 @@ def test_nothing_overlaps_and_nothing_runs_over_the_side(browser, run, device):
     assert browser.execute_script(OVERLAPS)  # it would be seen
 
 
+def test_the_config_line_is_copied(browser, run):
+    browser.get(run[1].as_uri())
+    browser.execute_cdp_cmd('Browser.grantPermissions', dict(permissions=['clipboardReadWrite']))
+    browser.find_element('id', 'copy').click()
+    copied = browser.execute_async_script('navigator.clipboard.readText().then(arguments[0], String)')
+    assert copied == "rule=dict(type='ComponentTreeBoxRule', threshold=0.15)"
+    assert text_of(browser, 'copy') == 'Copied'
+
+
 def test_light_and_dark_by_the_system_and_by_hand(browser, run):
     brightness = {}
     for scheme in ('light', 'dark'):

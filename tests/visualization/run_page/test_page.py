@@ -102,6 +102,18 @@ def test_an_unfinished_or_damaged_store(work_dir, store):
     assert 'The maps cannot be shown' in missing(read(write_run_page(work_dir))[0])
 
 
+def test_a_box_rule_of_another_package(work_dir, store):
+    config = work_dir / '20260101_000000' / 'vis_data' / 'config.py'
+    config.write_text(config.read_text().replace('ComponentTreeBoxRule', 'TheirBoxRule'))
+    text, data = read(write_run_page(work_dir))
+    assert 'The maps cannot be shown (KeyError: ' in missing(text) and 'TheirBoxRule' in missing(text)
+    assert data['maps'] is None and 'Losses' in text
+    meta = json.loads((store / 'maps.json').read_text())
+    (store / 'maps.json').write_text(json.dumps({**meta, 'statistics': {}}))
+    config.write_text(config.read_text().replace('TheirBoxRule', 'ComponentTreeBoxRule'))
+    assert 'The maps cannot be shown (KeyError: images)' in missing(read(write_run_page(work_dir))[0])
+
+
 def test_half_written_logs(work_dir):
     logs = work_dir / '20260101_000000'
     path = logs / 'vis_data' / 'scalars.json'
