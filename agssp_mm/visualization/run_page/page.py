@@ -158,7 +158,7 @@ def _maps_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
     size_labels = [f'{100 * end:.0f}' for end in SIZE_BINS]
     charts = [
         bar_chart('Highest value of each map', [np.histogram(peaks, 10, (0, 1))[0].tolist()], 0,
-                  [f'{end:.1f}' for end in np.linspace(0.1, 1, 10)], 'up to, calibrated', 'images', 'peaks'),
+                  [f'{end:.1f}' for end in np.linspace(0.1, 1, 10)], 'up to, calibrated', 'all images', 'peaks'),
         bar_chart('Boxes per image', [step.per_image for step in steps], gallery.own_step,
                   [*map(str, range(MOST_BOXES)), f'{MOST_BOXES}+'], 'boxes', 'images', 'per-image'),
         bar_chart('Size of the boxes', [step.sizes for step in steps], gallery.own_step, size_labels,
