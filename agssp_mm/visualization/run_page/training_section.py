@@ -8,6 +8,7 @@ from ...maps.store import MapStore
 from .activations import draw_activations
 from .charts import line_chart
 from .predictions import draw_predictions, find_held_out
+from .quiet import quiet_logger
 from .training_logs import TrainingLog, read_log
 from .work_folder import STAGES, WorkFolder, pseudo_box_dataset
 
@@ -48,7 +49,8 @@ def _activations(folder: WorkFolder, store: MapStore | None) -> dict[str, Any] |
     records = sorted(there, key=lambda record: -record.score)[:_NUM_ACTIVATIONS]
     note = 'Images that stage 1 kept out of its training.' if held_out else 'Images of the training.'
     try:
-        rows, notes = draw_activations(stage.config, folder.weights['backbone'], store, folder.image_root, records)
+        with quiet_logger():
+            rows, notes = draw_activations(stage.config, folder.weights['backbone'], store, folder.image_root, records)
     except Exception as error:  # noqa: BLE001 - any model may fail in its own way; the page shows the rest
         _say(folder, 'The activation maps cannot be drawn', error)
         return None
@@ -64,7 +66,8 @@ def _predictions(folder: WorkFolder, store: MapStore | None, truth: Mapping[str,
         folder.problems.append('There are no held-out images to show detections in.')
         return None
     try:
-        cards = draw_predictions(stage.config, folder.weights['detector'], images)
+        with quiet_logger():
+            cards = draw_predictions(stage.config, folder.weights['detector'], images)
     except Exception as error:  # noqa: BLE001 - see above
         _say(folder, 'The detections cannot be drawn', error)
         return None

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.logging import MMLogger
 
 from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.images import list_images
@@ -117,6 +118,17 @@ def test_without_labels_those_that_stage_1_kept_out_are_shown_and_named_so(run, 
     images = find_held_out(folder, store, {}, 8)
     assert set(images.files) == {record.name for record in store.index[:2]}
     assert 'stage 2 trained on their pseudo boxes too' in images.note
+
+
+def test_models_are_built_without_a_word(run, tmp_path, capfd):
+    logger = MMLogger.get_instance('stage', log_file=str(tmp_path / 'stage.log'))
+    logger.info('the end of a training')
+    before, _ = (tmp_path / 'stage.log').read_text(), capfd.readouterr()
+    write_run_page(run, options=PageOptions(num_sampled=2, per_order=1))
+    assert (tmp_path / 'stage.log').read_text() == before
+    assert capfd.readouterr() == ('', '')
+    logger.info('and on')
+    assert 'and on' in (tmp_path / 'stage.log').read_text()
 
 
 def test_the_page_shows_both_and_survives_a_broken_checkpoint(run):

@@ -179,7 +179,7 @@ def enlarge(store, number):
 def test_many_images_are_sampled_and_the_page_says_so(store, tmp_path, number):
     enlarge(store, number)
     Image.new('L', (24, 32)).save(tmp_path / '000001.png')
-    page = write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, seed=3))
+    page = write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, per_order=3, seed=3))
     text, data = read(page)
     assert f'a random sample of 10 of the\n    {number:,} images (seed 3)' in text
     assert page.stat().st_size < 20_000_000
@@ -187,7 +187,7 @@ def test_many_images_are_sampled_and_the_page_says_so(store, tmp_path, number):
     assert maps['sampled'] == 10 and sum(maps['steps'][0]['per_image']) == 10
     assert maps['cards'][maps['orders']['highest'][0]]['name'] == f'{number - 1:06d}.png'
     assert maps['cards'][maps['orders']['lowest'][0]]['name'] == '000000.png'
-    again = read(write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, seed=3)))[1]
-    other = read(write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, seed=4)))[1]
+    again = read(write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, per_order=3, seed=3)))[1]
+    other = read(write_run_page(store, options=PageOptions(images=tmp_path, num_sampled=10, per_order=3, seed=4)))[1]
     assert again == data
     assert [card['name'] for card in other['maps']['cards']] != [card['name'] for card in maps['cards']]
