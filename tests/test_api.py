@@ -2,8 +2,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -254,6 +256,38 @@ def test_folders_of_others_are_refused(images, detector, tmp_path):
     agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', **SMALL)
     refused(tmp_path, images, detector, r'the folder of another run \(agdp_epochs was 1, now 3\)', agdp_epochs=3)
     refused(tmp_path, images, detector, 'holds this very run already', resume=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('marker, finished, resumed', [
+    ('maps/maps.json', [], None),
+    ('agbp/epoch_1.pth', [], 'agbp'),
+    ('agdp/epoch_1.pth', ['backbone.pth'], 'agdp'),
+])
+def test_a_killed_run_goes_on(images, detector, tmp_path, marker, finished, resumed):
+    """The process is killed as soon as a file of a stage is there, at any moment thereafter."""
+    out = tmp_path / 'out'
+    settings = dict(SMALL, agbp_epochs=3, agdp_epochs=3)
+    script = (f'import agssp_mm, torch\ntorch.set_num_threads(1)\nagssp_mm.pretrain({str(images / "images")!r}, '
+              f'{str(detector)!r}, {str(out)!r}, **{settings!r})\n')
+    command = [sys.executable, '-c', script]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (out / marker).exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert [name for name in ('backbone.pth', 'detector.pth') if (out / name).exists()] == finished
+    kept = {name: (out / name).read_bytes() for name in finished}
+    subprocess.run(command, check=True, timeout=300)
+    assert {name: (out / name).read_bytes() for name in finished} == kept
+    assert len(MapStore.open(out / 'maps').index) == 6
+    for stage in ('agbp', 'agdp'):
+        logs = ''.join(path.read_text() for path in sorted((out / stage).glob('*/*.log')))
+        assert ('Epoch(train) [3]' in logs), stage
+        assert torch.load(out / stage / 'epoch_3.pth', weights_only=False)['meta']['epoch'] == 3
+        # a checkpoint that was cut off is passed over: then the stage starts anew
+        assert ('resumed epoch' in logs) <= (stage == resumed)
+    assert set(tensors(out / 'detector.pth')) >= set(tensors(out / 'backbone.pth'))
 
 
 @pytest.mark.slow

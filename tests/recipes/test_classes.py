@@ -1,8 +1,14 @@
 """The number of classes, wherever real configs of MMDetection keep it."""
+import json
+from pathlib import Path
+
 import pytest
+from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.utils import get_installed_path
 
 from agssp_mm.recipes.classes import count_classes, set_num_classes
+from agssp_mm.recipes.walk import walk
 
 
 def model_of(name):
@@ -66,3 +72,25 @@ def test_detection_transformers():
 def test_no_class_is_an_error(number):
     with pytest.raises(ValueError, match='num_classes must be a number >= 1'):
         set_num_classes({}, number)
+
+
+@pytest.mark.slow
+def test_no_config_of_mmdetection_keeps_a_count():
+    """All configs of all families, not only the smallest of each."""
+    root = Path(get_installed_path('mmdet')) / '.mim' / 'configs'
+    listed = json.loads((Path(__file__).parents[2] / 'tools' / 'zoo' / 'families.json').read_text())['families']
+    kept, num_changed = [], 0
+    for path in sorted(file for one in listed for file in (root / one['family']).glob('*.py')):
+        model = Config.fromfile(path).get('model')
+        if not model:
+            continue  # test-time augmentation alone
+        model = model.to_dict()
+        num_changed += set_num_classes(model, 7) > 0
+        for part in walk(model, ('backbone', 'rpn_head', 'data_preprocessor')):
+            for key in ('num_classes', 'num_things_classes', 'num_stuff_classes'):
+                if isinstance(part.get(key), int) and part[key] != (0 if key == 'num_stuff_classes' else 7):
+                    kept.append((path.name, key, part[key]))
+            if isinstance(part.get('class_weight'), list) and len(part['class_weight']) not in (7, 8):
+                kept.append((path.name, 'class_weight', len(part['class_weight'])))
+    assert kept == []
+    assert num_changed > 600

@@ -10,7 +10,8 @@ predicts boxes ({listed} families, MMDetection {mmdet}) went through the whole p
 and thus without initial weights: its stages are derived from its config, one step of AGBP and one of AGDP are trained
 on two made images, and the exported detector is loaded back into the original model and into one of six classes.
 Loading passes when every tensor whose shape does not depend on the number of classes is bit-equal afterwards.
-"Loaded" counts the tensors that arrived, of all in the model.
+"Loaded" counts the tensors that arrived, of all in the model. `make zoo` puts the packages of `requirements/zoo.txt`,
+which some of the detectors import, beside the environment; without them those families fail.
 
 **{passed} of {listed} families pass every step ({share:.1%}).** {missing}
 
