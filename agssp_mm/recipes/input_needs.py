@@ -102,8 +102,11 @@ class _Trial:
                 self.model.extract_feat(torch.zeros(1, 3, height, width, device=self.device))
         except _REFUSALS as error:
             self.problem = str(error)
-            if _NO_CPU not in self.problem or self.device != 'cpu' or not torch.cuda.is_available():
+            if _NO_CPU not in self.problem or self.device != 'cpu':
                 return False
+            if not torch.cuda.is_available():
+                raise ValueError('the detector needs a GPU, and there is none here: one of its operations exists for '
+                                 f'GPUs alone ({self.problem})') from error
             self.device = 'cuda'
             self.model.to(self.device)
             return self._extracts(height, width)

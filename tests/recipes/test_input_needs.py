@@ -1,5 +1,6 @@
 """Which sizes real detectors take."""
 import pytest
+import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import nn
@@ -66,3 +67,10 @@ def test_whether_prediction_was_tried_is_told(shrunk):
                            ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', False)):
         needs = find_input_needs(read_detector(shrunk(name), downloads=False), 64)
         assert needs.has_predicted is expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_an_operation_for_gpus_alone(shrunk):
+    config = shrunk('carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py')
+    with pytest.raises(ValueError, match=r'needs a GPU, and there is none here: .*\(carafe_forward_impl'):
+        find_input_needs(read_detector(config, downloads=False), 64)

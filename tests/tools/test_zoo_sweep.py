@@ -79,7 +79,9 @@ def test_a_family_passes_by_all_steps_only(tools):
 def test_a_process_that_is_stopped_is_a_failure_with_a_reason(tools, tmp_path):
     one = dict(family='yolox', config='mmdet::yolox/yolox_nano_8xb8-300e_coco.py')
     result = tools['sweep'].run_family(one, tmp_path, tmp_path, seconds=0.2, gibibytes=12)
-    assert result['steps'] == dict(derive='exit status stopped after 0 s')
+    assert list(result['steps']) == ['derive']
+    assert any(word in result['steps']['derive'] for word in ('killed', 'stopped after 0 s'))
+    assert result['status'] == 'stopped after 0 s'
     assert (result['family'], result['code']) == ('yolox', tools['sweep'].fingerprint())
 
 
