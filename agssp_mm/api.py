@@ -57,7 +57,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
              maps: str | Path | None = None, start: str = 'imagenet', image_size: int | None = None,
              annotations: str | Path | None = None, val_annotations: str | Path | None = None,
              annotated_images: str | Path | None = None, amp: bool = False, devices: int = 1, resume: bool = True,
-             downloads: bool | None = None, **recipe: Any) -> PretrainResult:
+             downloads: bool | None = None, strict: bool = False, allow_partial: bool = False,
+             **recipe: Any) -> PretrainResult:
     """Pretrain a detector on unlabelled images: maps if there are none, AGBP, AGDP.
 
     ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` and ``finetune.py``, the map store ``maps/``,
@@ -88,6 +89,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         devices: Number of GPUs, or of processes where there is none.
         resume: Go on with an interrupted run; else its folder is refused.
         downloads: Whether initial weights may be fetched from the network; None tries.
+        strict: Refuse a ``start`` that lacks any tensor of the backbone.
+        allow_partial: Start from a checkpoint of which less than half fits, as long as a tensor does.
         **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
             ``agdp_epochs``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``, ``rule``,
             ``workers``, ``seed``.
@@ -100,7 +103,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     """
     listed = list_images(images, root, sources)
     found = read_detector(detector, downloads)
-    start, bare_start = resolve_start(start, detector, found)
+    start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
     store = Path(maps) if maps else folder.path / 'maps'
     maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
@@ -117,7 +120,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     is_there = folder.check(identity, resume)
     if maps is not None:
         MapStore.open(store)
-    configs = _derive(found, settings, amp)
+    configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = Config(dict(images=str(images), image_root=settings.image_root, store=str(store),
                                   sources=dict(sources or {}) or None, teacher=maker if maps is None else None,
                                   batch_size=8, seed=settings.seed, **ranges))
@@ -165,13 +168,17 @@ def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageL
                 **{name: list(pair) for name, pair in ranges.items() if pair})
 
 
-def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool) -> dict[str, Config]:
+def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
+            allow_partial: bool) -> dict[str, Config]:
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
     configs = dict(agbp=derive_agbp(detector, settings, facts, needs),
                    agdp=derive_agdp(detector, settings, facts, needs))
     if amp:
         for config in configs.values():
             use_mixed_precision(config)
+    if allow_partial:
+        for config in configs.values():
+            next(hook for hook in config.custom_hooks if hook['type'] == 'LoadReportHook')['allow_partial'] = True
     return dict(configs, finetune=derive_finetune(detector, settings, needs))
 
 

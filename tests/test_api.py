@@ -191,6 +191,20 @@ def test_starting_from_a_checkpoint(images, detector, tmp_path):
     assert (exported['neck.fpn_convs.0.conv.weight'] - 0.01).abs().max() < 0.02
 
 
+@pytest.mark.slow
+def test_a_checkpoint_of_which_little_fits_is_taken_when_allowed(images, detector, tmp_path):
+    model = build(Config.fromfile(detector).model.to_dict(), 'mmdet')
+    name = 'backbone.conv1.weight'
+    state = {key if key == name else f'backbone.old.{key}': torch.full_like(value, 0.01)
+             for key, value in model.state_dict().items() if key.startswith('backbone.')}
+    torch.save(dict(state_dict=state), tmp_path / 'part.pth')
+    settings = dict(SMALL, start=str(tmp_path / 'part.pth'))
+    with pytest.raises(ValueError, match='another architecture'):
+        agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', **settings)
+    result = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', allow_partial=True, **settings)
+    assert (tensors(result.detector)[name] == 0.01).all()
+
+
 def refused(tmp_path, images, detector, message, kind=ValueError, out='out', **settings):
     before = contents(tmp_path)
     with pytest.raises(kind, match=message):

@@ -21,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--start', default='imagenet', metavar='WEIGHTS',
                         help='"imagenet": the initial weights that the config names (default); "coco": the checkpoint '
                              'published for it; "none"; or a file or URL')
+    parser.add_argument('--strict', action='store_true',
+                        help='refuse start weights that lack any tensor of the backbone')
+    parser.add_argument('--allow-partial', action='store_true',
+                        help='take start weights of which less than half fits the backbone')
     parser.add_argument('--image-size', type=int, metavar='PIXELS',
                         help="side of the crops (default: the median of the images' longer sides)")
     parser.add_argument('--train-backbone', action='store_true', help='train the backbone in AGDP too')
@@ -56,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         value_range=args.value_range and tuple(args.value_range),
         value_percentiles=args.value_percentiles and tuple(args.value_percentiles), teacher=teacher_config(args),
         device=args.device, maps=args.maps, start=args.start, image_size=args.image_size, amp=args.amp,
-        devices=args.devices, resume=not args.no_resume, freeze_backbone=not args.train_backbone,
+        devices=args.devices, strict=args.strict, allow_partial=args.allow_partial, resume=not args.no_resume,
+        freeze_backbone=not args.train_backbone,
         annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,
         **{name: getattr(args, name) for name in _PASSED_ON})
     if result.page:

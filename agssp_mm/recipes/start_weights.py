@@ -12,7 +12,8 @@ from .source_detector import SourceDetector
 _LEAST_SHARE = 0.5
 
 
-def resolve_start(start: str, source: Any, detector: SourceDetector) -> tuple[str, bool]:
+def resolve_start(start: str, source: Any, detector: SourceDetector, strict: bool = False,
+                  allow_partial: bool = False) -> tuple[str, bool]:
     """Find the checkpoint to start from and check that it belongs to the detector.
 
     Args:
@@ -20,14 +21,18 @@ def resolve_start(start: str, source: Any, detector: SourceDetector) -> tuple[st
             MMDetection publishes for the config), or a file or URL.
         source: What the detector was read from.
         detector: The detector.
+        strict: Refuse a file that lacks any tensor of the backbone, or has it in another shape.
+        allow_partial: Take a file of which any tensor of the backbone fits.
 
     Returns:
         "imagenet", "none" or a checkpoint, and whether that holds a backbone without the prefix ``backbone.``.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint, or it cannot be reached.
-        ValueError: If it is none, or was made for another architecture; or if MMDetection has none.
+        ValueError: If it is none, fits less than it has to, or was made for another architecture; or if MMDetection has none.
     """
+    if strict and allow_partial:
+        raise ValueError('strict wants every tensor and allow_partial any: give one of them')
     if start in ('imagenet', 'none'):
         return start, False
     if start == 'coco':
@@ -36,10 +41,13 @@ def resolve_start(start: str, source: Any, detector: SourceDetector) -> tuple[st
     own = {name.removeprefix('backbone.'): value for name, value in weights.items() if name.startswith('backbone.')}
     backbone = build(without_weights(detector.model['backbone']), detector.scope)
     report = compare_weights(backbone.state_dict(), own or weights)
-    if report.matched_share < _LEAST_SHARE:
+    if not (report.matched if allow_partial else report.matched_share >= _LEAST_SHARE):
         raise ValueError(f'start: {start} was made for another architecture than the {type(backbone).__name__} of '
                          f'{detector.name}: {report.matched_share:.0%} of the tensors match, at least '
                          f'{_LEAST_SHARE:.0%} are needed.\n{report.text()}')
+    if strict and (report.missing or report.wrong_shape):
+        raise ValueError(f'start: {start} does not fit the backbone to the last tensor, as strict wants it.\n'
+                         f'{report.text()}')
     return str(start if '://' in str(start) else Path(start).expanduser()), not own
 
 

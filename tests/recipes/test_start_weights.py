@@ -47,3 +47,24 @@ def test_a_bare_backbone_and_names(detector, tmp_path):
     assert resolve_start(str(tmp_path / 'bare.pth'), NAME, detector) == (str(tmp_path / 'bare.pth'), True)
     assert resolve_start('imagenet', NAME, detector) == ('imagenet', False)
     assert resolve_start('none', NAME, detector) == ('none', False)
+
+
+def test_how_much_of_a_file_has_to_fit(detector, tmp_path):
+    state = build(detector.model['backbone'], 'mmdet').state_dict()
+    whole, most, little = (str(tmp_path / name) for name in ('whole.pth', 'most.pth', 'little.pth'))
+    torch.save(state, whole)
+    name = 'stage4.0.conv.weight'
+    torch.save({key: value for key, value in state.items() if key != name}, most)
+    torch.save({key if key == name else f'old.{key}': value for key, value in state.items()}, little)
+    assert resolve_start(whole, NAME, detector, strict=True) == (whole, True)
+    assert resolve_start(most, NAME, detector) == (most, True)
+    with pytest.raises(ValueError, match=f'does not fit the backbone to the last tensor(.|\n)*{name}'):
+        resolve_start(most, NAME, detector, strict=True)
+    with pytest.raises(ValueError, match='another architecture'):
+        resolve_start(little, NAME, detector)
+    assert resolve_start(little, NAME, detector, allow_partial=True) == (little, True)
+    torch.save(dict(other=torch.ones(1)), little)
+    with pytest.raises(ValueError, match='another architecture'):
+        resolve_start(little, NAME, detector, allow_partial=True)
+    with pytest.raises(ValueError, match='give one of them'):
+        resolve_start(whole, NAME, detector, strict=True, allow_partial=True)
