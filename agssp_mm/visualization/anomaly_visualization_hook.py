@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from .overlays import draw_boxes
 from .sample_pictures import input_picture, sample_pictures
 
+_MOST_BOXES = 10  # more hide the image
+
 
 @HOOKS.register_module()
 class AnomalyVisualizationHook(Hook):
@@ -28,7 +30,7 @@ class AnomalyVisualizationHook(Hook):
     Args:
         interval: Steps between two looks; the first step is always looked at.
         num_images: Images of the batch to show, at most.
-        score_threshold: Least score of a prediction that is drawn, in [0, 1].
+        score_threshold: Least score of a prediction that is drawn, in [0, 1]; at most ten are.
         predict: Whether to show predictions.
 
     Raises:
@@ -66,7 +68,8 @@ class AnomalyVisualizationHook(Hook):
             return
         samples = [sample.clone() for _, sample in shown]
         for number, ((inputs, _), found) in enumerate(zip(shown, _predict(model, [one for one, _ in shown], samples))):
-            kept = found.pred_instances[found.pred_instances.scores >= self.score_threshold].cpu()
+            best = found.pred_instances[found.pred_instances.scores.argsort(descending=True)[:_MOST_BOXES]].cpu()
+            kept = best[best.scores >= self.score_threshold]
             texts = [f'{score:.2f}' for score in kept.scores.tolist()]
             picture = draw_boxes(input_picture(inputs), kept.bboxes.numpy(), 'detection', texts)
             _send(runner, f'train_predictions_{number}', picture)
