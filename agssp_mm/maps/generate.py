@@ -116,9 +116,10 @@ class _BatchWorker:
 
     def run(self, batches: list[list[PlannedImage]], num_images: int) -> None:
         num_open = sum(len(batch) for batch in batches)
-        # In a log file a line now and then, on a screen a bar.
+        # On a screen a bar; in a log file nothing of short runs, and of long ones a line now and then.
+        interval, delay = (0.1, 0) if sys.stderr.isatty() else (_SECONDS_BETWEEN_LINES, _SECONDS_BETWEEN_LINES)
         with tqdm(total=num_images, initial=max(num_images - num_open, 0), desc='anomaly maps', unit='image',
-                  mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES) as progress:
+                  mininterval=interval, delay=delay) as progress:
             for batch in decode_batches(batches, self.reader):
                 self.skipped |= batch.skipped
                 self._write(batch)
