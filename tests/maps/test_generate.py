@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from agssp_mm.images import list_images
+from agssp_mm.maps import generate
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.teachers.base import AnomalyMaps
@@ -154,7 +155,10 @@ def test_an_unreadable_set_stops_before_the_first_map(tmp_path, toy_teacher):
     assert not (tmp_path / 'store' / 'maps.json').exists()
 
 
-def test_progress_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd):
+def test_progress_of_long_runs_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd, monkeypatch):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'short')
+    assert capfd.readouterr().err == ''
+    monkeypatch.setattr(generate, '_SECONDS_BETWEEN_LINES', 0.0)  # as if half a minute had passed
     generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
     shown = capfd.readouterr().err
     assert 'anomaly maps: 100%' in shown and '12/12' in shown
