@@ -20,8 +20,9 @@ import numpy as np
 from agssp_mm.cli import run_command
 from agssp_mm.commands.options import add_teacher_arguments, build_teacher
 from agssp_mm.files import write_atomically
-from agssp_mm.images import ImageList, list_images, read_image
+from agssp_mm.images import ImageEntry, ImageList, list_images, read_image
 from agssp_mm.maps.quality import PixelQuality, QualityReport
+from agssp_mm.teachers.asking import ask
 from agssp_mm.teachers.base import Teacher
 
 SUMMARY = 'measure the anomaly maps of a teacher against masks of the defects'
@@ -36,9 +37,15 @@ class Decoded:
     def __init__(self, images: ImageList, value_range: tuple[float, float] | None) -> None:
         self.images, self.value_range = images, value_range
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def __iter__(self) -> Iterator[np.ndarray]:
-        for entry in self.images:
-            yield read_image(self.images.path(entry), self.value_range)
+        return (image for image, _ in self.described())
+
+    def described(self) -> Iterator[tuple[np.ndarray, ImageEntry]]:
+        """The same images, each with its source and name."""
+        return ((read_image(self.images.path(entry), self.value_range), entry) for entry in self.images)
 
 
 def mask_paths(images: ImageList, folder: Path) -> list[Path]:
@@ -108,7 +115,7 @@ def measure(images: ImageList, masks: list[Path], teacher: Teacher, kinds: Kinds
         entries = images.entries[first:first + batch_size]
         start = time.perf_counter()
         decoded = [read_image(images.path(entry), value_range) for entry in entries]
-        maps = teacher.predict(decoded).maps
+        maps = ask(teacher, decoded, entries).maps
         seconds += time.perf_counter() - start
         for entry, image, anomaly_map, path in zip(entries, decoded, maps, masks[first:], strict=False):
             mask = read_mask(path, image.shape[:2])
