@@ -6,6 +6,7 @@ from mmengine.dist import get_rank
 from ..engine.launch import leave_group
 from ..images import ImageList, list_images
 from ..maps.generate import generate_maps
+from ..maps.states import load_state
 from ..teachers.base import Teacher
 from .options import add_image_arguments, add_teacher_arguments, build_teacher, parse_sources
 
@@ -17,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_arguments(parser)
     parser.add_argument('store', help='folder of the map store; a started one is continued')
     add_teacher_arguments(parser)
+    parser.add_argument('--fitted', metavar='STORE',
+                        help='take what the teacher has learned from this map store, or state file, and learn nothing '
+                             'here')
     parser.add_argument('--batch-size', type=int, default=8, help='images per call of the teacher (default 8)')
     parser.add_argument('--seed', type=int, default=0, help='picks the samples for calibration and percentiles (default 0)')
     parser.add_argument('--launcher', choices=('none', 'pytorch'), default='none',
@@ -36,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace, images: ImageList, teacher: Teacher) -> int:
-    summary = generate_maps(images, teacher, args.store, batch_size=args.batch_size, seed=args.seed,
+    state = load_state(args.fitted) if args.fitted else None
+    summary = generate_maps(images, teacher, args.store, fitted_state=state, batch_size=args.batch_size, seed=args.seed,
                             value_range=args.value_range and tuple(args.value_range),
                             value_percentiles=args.value_percentiles and tuple(args.value_percentiles))
     if get_rank() == 0:

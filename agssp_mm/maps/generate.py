@@ -1,5 +1,6 @@
 """Images in, map store out: batched, resumable, sharded over the ranks of torch.distributed."""
 import sys
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_dist_info
+from torch import Tensor
 from tqdm import tqdm
 
 from ..images import ImageList, ValueRange
@@ -55,11 +57,12 @@ class GenerationSummary:
 
 
 def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *, batch_size: int = 8, seed: int = 0,
-                  value_range: ValueRange | None = None,
-                  value_percentiles: ValueRange | None = None) -> GenerationSummary:
+                  value_range: ValueRange | None = None, value_percentiles: ValueRange | None = None,
+                  fitted_state: Mapping[str, Tensor] | None = None) -> GenerationSummary:
     """Make the anomaly maps of a list of images, or finish what an interrupted run left undone.
 
-    The teacher is fitted, and the calibration with it, on the images themselves before the first map is written.
+    The teacher is fitted on the images themselves, unless it comes fitted, and so is the calibration, before the first
+    map is written.
     Batches are fixed by the content of the images, so that an interrupted and resumed run, and one on several ranks,
     writes the same bytes. Images that cannot be read are skipped and listed in the summary and the store.
 
@@ -72,13 +75,17 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
         value_range: As in :func:`agssp_mm.images.read_image`; recorded in the store.
         value_percentiles: Measure such a range instead: percentiles (low, high) of the grey values of a sample of each
             source. The ranges found are recorded in the store, where later stages look them up.
+        fitted_state: What the teacher learned elsewhere, as of its ``state_dict``; it then learns nothing here.
 
     Raises:
         ValueError: If the store was made from other images, by another teacher or with other settings, or if no image
             can be read.
     """
-    settings = StoreSettings(batch_size, seed, value_range, value_percentiles)
+    settings = StoreSettings(batch_size, seed, value_range, value_percentiles,
+                             None if fitted_state is None else _digest(fitted_state))
     settings.check()
+    if fitted_state is not None:
+        teacher.load_state_dict(dict(fitted_state))
     started = time.monotonic()
     rank, world_size = get_dist_info()
     store_path = Path(store_path)
@@ -100,6 +107,14 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
     barrier()
     return GenerationSummary(len(plan), num_written, len(plan) - num_written - len(skipped), skipped,
                              time.monotonic() - started, store.scaling.of_sources)
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _is_done(batch: Sequence[PlannedImage], store: MapStore) -> bool:

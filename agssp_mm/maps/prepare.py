@@ -25,7 +25,7 @@ from .store import FORMAT, META_NAME, TEACHER_NAME, MapStore
 FIT_IMAGES = 20_000
 #: Most images that the calibration is fitted on, and values taken from the map of each.
 CALIBRATION_IMAGES, CALIBRATION_VALUES = 2000, 4096
-_IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range', 'value_percentiles')
+_IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range', 'value_percentiles', 'fitted')
 
 
 class StoreSettings(NamedTuple):
@@ -36,6 +36,7 @@ class StoreSettings(NamedTuple):
     seed: int = 0
     value_range: ValueRange | None = None
     value_percentiles: ValueRange | None = None
+    fitted: str | None = None  # digest of the state that the teacher came with
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -97,8 +98,9 @@ def _start_store(images: ImageList, teacher: Teacher, store_path: Path, settings
     plan = make_plan(images, store_path, settings.seed)
     scaling = _scaling(images.root, plan, settings)
     reader = ImageReader(images.root, scaling)
-    to_fit = sample_plan(plan, FIT_IMAGES, settings.seed)
-    teacher.fit(ReadableImages(to_fit, reader, 'fitting the teacher'))
+    if settings.fitted is None:
+        to_fit = sample_plan(plan, FIT_IMAGES, settings.seed)
+        teacher.fit(ReadableImages(to_fit, reader, 'fitting the teacher'))
     calibration = _calibrate(teacher, plan, reader, settings)
     with write_atomically(store_path / TEACHER_NAME) as file:
         torch.save(teacher.state_dict(), file)
