@@ -105,6 +105,9 @@ def compare_quality(args: argparse.Namespace, anomalib: Anomalib) -> dict[str, l
             found.setdefault(name, []).append(measured(images, masks, teacher))
         maps, _ = anomalib.run(normals, images)
         found.setdefault('anomalib', []).append(measured(images, masks, PrecomputedTeacher(maps)))
+        for name, draws in found.items():  # a draw may take minutes
+            shown = '  '.join(f'{figure} {draws[-1][figure]:.3f}' for figure in FIGURES)
+            print(f'draw {seed}, {name}: {shown}', flush=True)
     return found
 
 
