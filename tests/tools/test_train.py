@@ -177,6 +177,20 @@ def test_resume_without_a_checkpoint_keeps_load_from(toy):
     assert weight_after(toy / 'work_dirs' / 'line', 'epoch_1.pth') == 5.0
 
 
+def test_how_much_of_a_checkpoint_has_to_fit(toy, capsys):
+    """Configs without a load report get one, and --strict and --allow-partial reach it."""
+    weight = {'layer.weight': torch.tensor([[5.0]])}
+    torch.save(dict(state_dict=weight), 'part.pth')
+    torch.save(dict(state_dict={**weight, 'old.bias': torch.zeros(1), 'layer.bias': torch.zeros(2)}), 'little.pth')
+    for name, options, status in (('part', [], 0), ('part', ['--strict'], 2), ('little', [], 0),
+                                  ('little', ['--allow-partial'], 0), ('part', ['--strict', '--allow-partial'], 2)):
+        assert script('train', 'line.py', *options, '--cfg-options', f'load_from={name}.pth',
+                      'train_cfg.max_epochs=1') == status
+    assert 'does not fit to the last tensor' in capsys.readouterr().err
+    assert script('test', 'line.py', 'part.pth', '--strict') == 2
+    assert '1 of the model not in the file: layer.bias' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['nowhere.py'], 'config: nowhere.py is no file'),
     (['line.txt'], 'config: line.txt ends in ".txt"'),
