@@ -38,6 +38,12 @@ FAST = {'yolox_r50_cls_agbp', 'yolox_r50_mocov3_agbp', 'yolox_swin-b_cls_agbp', 
         'yolox_cspdarknet_cls_agdp', 'faster-rcnn_swin-b_simmim_agdp', 'yolox_cspdarknet_cls_finetune'}
 
 
+@pytest.fixture(autouse=True)
+def unformatted(monkeypatch):
+    """The runner logs the config, and lays it out with a formatter that takes seconds."""
+    monkeypatch.setattr(Config, 'pretty_text', '')
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """Two sources of two made images with their maps as the corpus, and two labelled images as every target."""
@@ -131,8 +137,7 @@ def shrink(config):
     if config.get('val_dataloader'):
         config.val_dataloader.update(num_workers=0, persistent_workers=False)
     config.merge_from_dict({
-        'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'randomness.deterministic': False, 'load_from': None,
-        'default_hooks.logger.interval': 1})
+        'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'load_from': None, 'default_hooks.logger.interval': 1})
 
 
 def stage_of(path):

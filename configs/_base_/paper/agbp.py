@@ -54,4 +54,6 @@ optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4))
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[60, 90, 180], gamma=0.1)]
 auto_scale_lr = dict(enable=False, base_batch_size=1024)
-randomness = dict(seed=2024, deterministic=True)
+# The published runs ask for deterministic=True as well, for which PyTorch needs CUBLAS_WORKSPACE_CONFIG to be set and
+# refuses some operations on GPUs; --cfg-options randomness.deterministic=True does.
+randomness = dict(seed=2024)
