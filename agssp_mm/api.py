@@ -20,14 +20,15 @@ from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, write_config)
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import read_classes
+from agssp_mm.recipes.labels import count_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.start_weights import resolve_start
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
 # Where the run goes and how fast it gets there: a run may be continued with others.
-_FREE = ('out', 'workers', 'classes', 'train_annotations', 'val_annotations', 'annotated_images')
+_LABELS = ('classes', 'train_annotations', 'num_labelled', 'val_annotations', 'annotated_images', 'finetune_epochs')
+_FREE = ('out', 'workers', *_LABELS)
 _HELD_OUT = 60
 
 
@@ -124,8 +125,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     configs['maps'] = Config(dict(images=str(images), image_root=settings.image_root, store=str(store),
                                   sources=dict(sources or {}) or None, teacher=maker if maps is None else None,
                                   batch_size=8, seed=settings.seed, **ranges))
-    folder.claim(identity)
-    paths = _write(configs, folder.path, found, keep=is_there, labelled=annotations is not None)
+    has_other_labels = folder.claim(identity, annotations and {name: getattr(settings, name) for name in _LABELS})
+    paths = _write(configs, folder.path, found, keep=is_there, other_labels=has_other_labels)
     _run_stages(folder, paths, None if maps else device or 'auto', devices, found.notes)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store,
                           try_to_write_run_page(folder.path))
@@ -140,7 +141,7 @@ def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -
     if val_annotations and not set(read_classes(val_annotations)) <= set(classes):
         raise ValueError(f'{val_annotations} has classes that {annotations} does not have: '
                          f'{sorted(set(read_classes(val_annotations)) - set(classes))}')
-    return dict(classes=classes, train_annotations=str(annotations),
+    return dict(classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
                 annotated_images=str(annotated_images or listed.root),
                 val_annotations=str(val_annotations or annotations))
 
@@ -183,31 +184,17 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
 
 
 def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector, keep: bool,
-           labelled: bool) -> dict[str, Path]:
+           other_labels: bool) -> dict[str, Path]:
     paths = {name: folder / f'{name}.py' for name in configs}
     titles = dict(maps='anomaly maps', agbp='stage 1 (AGBP)', agdp='stage 2 (AGDP)',
                   finetune='fine-tuning; set your COCO files (ann_file), images (data_prefix) and classes, or have it '
                            'written by agssp pretrain ... --annotations FILE')
-    if labelled and paths['finetune'].is_file() and _labels_in(paths['finetune']) != _labels_of(configs['finetune']):
+    if other_labels and paths['finetune'].is_file():
         os.replace(paths['finetune'], folder / 'finetune.py.old')
     for name, path in paths.items():
         if not (keep and path.is_file()):
             write_config(configs[name], path, [f'{detector.name}: {titles[name]}', *detector.notes])
     return paths
-
-
-def _labels_in(path: Path) -> tuple | None:
-    try:
-        return _labels_of(Config.fromfile(path))
-    except Exception:  # whatever was made of the file by hand: it is no longer the one for these labels
-        return None
-
-
-def _labels_of(finetune: Config) -> tuple:
-    train = finetune.train_dataloader.dataset
-    train = train.get('dataset', train)
-    return (train.ann_file, train.data_prefix.img, tuple(train.metainfo.classes),
-            finetune.val_dataloader.dataset.ann_file)
 
 
 def _run_stages(folder: RunFolder, paths: Mapping[str, Path], device: str | None, devices: int,

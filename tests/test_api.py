@@ -107,7 +107,8 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
                       val_annotations=images / 'annotations' / 'val.json', **SMALL)
     assert Config.fromfile(out / 'finetune.py').log_level == 'WARNING'
     assert 'WARNING' not in (out / 'finetune.py.old').read_text()
-    agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations, **SMALL)
+    agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations, finetune_epochs=7, **SMALL)
+    assert Config.fromfile(out / 'finetune.py').train_cfg.max_epochs == 7
     assert Config.fromfile(out / 'finetune.py').val_dataloader.dataset.ann_file == str(annotations)
     assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
 

@@ -130,10 +130,12 @@ def run_family(family: dict[str, Any], data: Path, work_dir: Path, seconds: floa
     # A copy of this process: what MMDetection imports takes as long as the rest, and is there already.
     process = multiprocessing.get_context('fork').Process(target=_in_child, args=(arguments, log, gibibytes))
     process.start()
-    process.join(seconds)
-    status = process.exitcode if process.exitcode is not None else f'stopped after {seconds:.0f} s'
-    process.kill()
-    process.join()
+    try:
+        process.join(seconds)
+        status = process.exitcode if process.exitcode is not None else f'stopped after {seconds:.0f} s'
+    finally:
+        process.kill()
+        process.join()
     found = json.loads(result.read_text()) if result.is_file() else dict(steps={'derive': f'exit status {status}'})
     for checkpoint in folder.rglob('*.pth'):
         checkpoint.unlink()

@@ -10,15 +10,38 @@ def read_classes(annotations: str | Path) -> tuple[str, ...]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO file, or has no categories.
     """
+    try:
+        names = tuple(str(one['name']) for one in sorted(_part(annotations, 'categories'), key=lambda one: one['id']))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'annotations: {annotations} is not a COCO JSON with "categories" '
+                         f'({type(error).__name__}: {error})') from error
+    if not names:
+        raise ValueError(f'annotations: {annotations} has no categories')
+    return names
+
+
+def count_images(annotations: str | Path) -> int:
+    """Number of images of a COCO file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no COCO file, or has no images.
+    """
+    number = len(_part(annotations, 'images'))
+    if not number:
+        raise ValueError(f'annotations: {annotations} has no images')
+    return number
+
+
+def _part(annotations: str | Path, name: str) -> list:
     path = Path(annotations)
     if not path.is_file():
         raise FileNotFoundError(f'annotations: {path} does not exist; give a COCO JSON')
     try:
-        categories = json.loads(path.read_text(encoding='utf-8'))['categories']
-        names = tuple(str(one['name']) for one in sorted(categories, key=lambda one: one['id']))
+        part = json.loads(path.read_text(encoding='utf-8'))[name]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f'annotations: {path} is not a COCO JSON with "categories" '
+        raise ValueError(f'annotations: {path} is not a COCO JSON with "{name}" '
                          f'({type(error).__name__}: {error})') from error
-    if not names:
-        raise ValueError(f'annotations: {path} has no categories')
-    return names
+    if not isinstance(part, list):
+        raise ValueError(f'annotations: {path} is not a COCO JSON: its "{name}" is a {type(part).__name__}, not a list')
+    return part

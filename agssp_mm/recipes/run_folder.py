@@ -16,10 +16,14 @@ class RunFolder:
 
     Args:
         path: The folder; made by `claim`.
+
+    Attributes:
+        labels: What the fine-tuning of the run was made for, once `check` has read it; None if it has no labels.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.labels: dict[str, Any] | None = None
 
     def check(self, settings: Mapping[str, Any], resume: bool = True) -> bool:
         """See whether a run with these settings may write here, without writing anything.
@@ -43,6 +47,7 @@ class RunFolder:
         if not record.is_file():
             raise ValueError(f'out: {self.path} holds files of something else (no {RECORD}); give a new folder')
         found, wanted = json.loads(record.read_text(encoding='utf-8')), _plain(settings)
+        self.labels = found.pop('labels', None)
         different = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         if different:
             changes = '; '.join(f'{key} was {_short(found.get(key))}, now {_short(wanted.get(key))}'
@@ -54,11 +59,22 @@ class RunFolder:
                              'a new folder')
         return True
 
-    def claim(self, settings: Mapping[str, Any]) -> None:
-        """Make the folder and note the settings down."""
+    def claim(self, settings: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> bool:
+        """Make the folder and note the settings down.
+
+        Args:
+            settings: What the results depend on.
+            labels: What the fine-tuning depends on beside; may change. None: as before.
+
+        Returns:
+            Whether these are other labels than before.
+        """
+        labels = _plain(labels) if labels else self.labels
+        is_other, self.labels = labels != self.labels, labels
         self.path.mkdir(parents=True, exist_ok=True)
         with write_atomically(self.path / RECORD) as file:
-            file.write((json.dumps(_plain(settings), indent=1, sort_keys=True) + '\n').encode())
+            file.write((json.dumps(dict(_plain(settings), labels=labels), indent=1, sort_keys=True) + '\n').encode())
+        return is_other
 
     def take_up(self, stage: str, name: str) -> Path:
         """Put what a finished stage exported at the top of the folder; its being there marks the stage as done.

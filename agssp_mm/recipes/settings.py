@@ -28,6 +28,7 @@ class RecipeSettings:
         bare_start: That checkpoint holds a backbone without the prefix ``backbone.``.
         classes: Names of the classes of the fine-tuning.
         train_annotations: COCO file of the fine-tuning.
+        num_labelled: Number of its images, where it is known; warm-up and averages follow it.
         val_annotations: COCO file that it is measured on.
         annotated_images: Folder of the images that these name.
         workers: Loader processes per process; 0 loads in the process itself.
@@ -54,6 +55,7 @@ class RecipeSettings:
     bare_start: bool = False
     classes: tuple[str, ...] = ('defect', )
     train_annotations: str = 'annotations/train.json'
+    num_labelled: int | None = None
     val_annotations: str = 'annotations/val.json'
     annotated_images: str = 'images/'
     workers: int = 2

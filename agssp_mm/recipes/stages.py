@@ -139,8 +139,9 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
     original = detector.config.get('test_dataloader')
     train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original,
                                      detector.needs_texts)
-    epochs, batch_size = settings.finetune_epochs, settings.detector_batch_size
-    moved = move_hooks(detector.config, epochs, None, train)
+    epochs = settings.finetune_epochs
+    batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_labelled, epochs)
+    moved = move_hooks(detector.config, epochs, steps, train)
     common = dict(type='CocoDataset', metainfo=dict(classes=tuple(settings.classes)),
                   data_prefix=dict(img=settings.annotated_images), **_texts(detector))
     dataset = dict(common, ann_file=settings.train_annotations, filter_cfg=dict(filter_empty_gt=False),
@@ -158,7 +159,7 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
         val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'),
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=max(epochs // 10, 1)),
         optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, None),
-        param_scheduler=short_schedule(epochs, None),
+        param_scheduler=short_schedule(epochs, steps),
         custom_hooks=[*moved, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
         load_from=str(Path(settings.out) / 'detector.pth'),
         find_unused_parameters=detector.config.get('find_unused_parameters', False)))

@@ -22,6 +22,18 @@ def test_its_own_run_goes_on(tmp_path):
         folder.check(SETTINGS, resume=False)
 
 
+def test_labels_may_change_and_are_remembered(tmp_path):
+    folder, labels = RunFolder(tmp_path / 'run'), dict(classes=('a', 'b'), train_annotations='a.json')
+    assert folder.claim(SETTINGS) is False
+    assert folder.check(SETTINGS) and folder.labels is None
+    assert folder.claim(SETTINGS, labels) is True
+    again = RunFolder(tmp_path / 'run')
+    assert again.check(SETTINGS) and again.labels == dict(classes=['a', 'b'], train_annotations='a.json')
+    assert again.claim(SETTINGS, labels) is False
+    assert again.claim(SETTINGS) is False and again.labels['classes'] == ['a', 'b']
+    assert again.claim(SETTINGS, dict(labels, train_annotations='b.json')) is True
+
+
 def test_other_runs_other_things_and_files_are_refused(tmp_path):
     folder = RunFolder(tmp_path / 'run')
     folder.claim(SETTINGS)

@@ -187,6 +187,17 @@ def test_yolox_keeps_its_switch_and_average_but_not_its_sizes(shrunk, settings):
     assert hooks['EMAHook'].gamma == 8
 
 
+def test_a_small_labelled_set_shortens_warm_up_and_averages_of_the_fine_tuning(shrunk, settings):
+    config = shrunk('rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    detector, needs = read_detector(config, downloads=False), InputNeeds(32)
+    stage = derive_finetune(detector, settings(num_labelled=6, finetune_epochs=10, batch_size=8), needs)
+    # two batches an epoch, twenty steps
+    assert (stage.train_dataloader.batch_size, stage.param_scheduler[0].end) == (4, 2)
+    assert next(hook for hook in stage.custom_hooks if hook.type == 'EMAHook').gamma == 2
+    stage = derive_finetune(detector, settings(num_labelled=3, batch_size=8), needs)
+    assert stage.train_dataloader.batch_size == 3
+
+
 def test_masks_go_with_the_boxes(shrunk, settings):
     _, stages = stages_of(shrunk('mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py'), settings())
     dataset = stages['agdp'].train_dataloader.dataset

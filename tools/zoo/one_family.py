@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from language_model import use_language_model
-from mmengine.hub import get_config
+from mmengine.config import Config
 from mmengine.runner import load_checkpoint
+from mmengine.utils import get_installed_path
 from torch import Tensor, nn
 
 from agssp_mm.engine.train import train_config
@@ -27,6 +28,7 @@ from agssp_mm.recipes.branches import inline_teachers, replace_grouped_norms
 from agssp_mm.recipes.building import build
 from agssp_mm.recipes.reachability import drop_unreachable
 
+MMDET = Path(get_installed_path('mmdet')) / '.mim'
 SIDES = (128, 320, 512)
 STEPS = ('derive', 'AGBP', 'AGDP', 'export', 'original', 'six classes')
 CLASSES = ('crazing', 'inclusion', 'patches', 'pitted surface', 'rolled-in scale', 'scratches')
@@ -46,7 +48,8 @@ class Family:
         self.facts: dict[str, Any] = {}
 
     def derive(self) -> None:
-        config = get_config(self.source)
+        # By its path: MMEngine's own look-up takes no name with a plus or a dot.
+        config = Config.fromfile(MMDET / 'configs' / self.source.removeprefix('mmdet::'))
         made = use_language_model(config.model, self.data / 'language_model')
         self.detector = read_detector(config, downloads=False)
         backbone = inspect_backbone(self.detector)
@@ -99,7 +102,7 @@ class Family:
 
     def original(self) -> None:
         config = self.detector.config.model.to_dict()
-        inline_teachers(config, Path(sys.modules['mmdet'].__file__).parent / '.mim')
+        inline_teachers(config, MMDET)
         replace_grouped_norms(config)  # the model itself could not be built here
         drop_unreachable(config, downloads=False)
         self.facts['original'] = self._load(config, 'original')
