@@ -101,7 +101,7 @@ class _Trial:
             with torch.no_grad():
                 self.model.extract_feat(torch.zeros(1, 3, height, width, device=self.device))
         except _REFUSALS as error:
-            self.problem = str(error)
+            self.problem = ' '.join(str(error).split())
             if _NO_CPU not in self.problem or self.device != 'cpu':
                 return False
             if not torch.cuda.is_available():
@@ -127,7 +127,7 @@ class _Trial:
             with torch.no_grad():
                 self.model.predict(torch.zeros(1, 3, height, width, device=self.device), [sample], rescale=False)
         except (*_REFUSALS, TypeError, KeyError, AttributeError) as error:
-            self.problem = str(error)
+            self.problem = ' '.join(str(error).split())
             return False
         self.has_predicted = True
         return True

@@ -30,6 +30,8 @@ from agssp_mm.recipes.reachability import drop_unreachable
 
 MMDET = Path(get_installed_path('mmdet')) / '.mim'
 SIDES = (128, 320, 512)
+# Large enough for those whose prediction cannot be tried, and near the one size that some are made for.
+UNTRIED_SIDE = 320
 STEPS = ('derive', 'AGBP', 'AGDP', 'export', 'original', 'six classes')
 CLASSES = ('crazing', 'inclusion', 'patches', 'pitted surface', 'rolled-in scale', 'scratches')
 
@@ -71,7 +73,7 @@ class Family:
         for self.side in SIDES:
             try:
                 needs = find_input_needs(self.detector, self.side)
-                if needs.has_predicted or self.side == SIDES[-1]:
+                if needs.has_predicted or self.side >= UNTRIED_SIDE:
                     return needs
             except ValueError:
                 if self.side == SIDES[-1]:
