@@ -163,6 +163,28 @@ def test_one_step(workplace, path):
     check_what_moved(runner.model, first.weights, FROZEN[path.parent.name][stage_of(path)])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['yolox_r50_cls', 'yolox_swin-b_simmim'])
+def test_the_stages_hand_over(workplace, name):
+    for stage in ('agbp', 'agdp', 'finetune'):
+        config = Config.fromfile(str(ROOT / name / f'{name}_{stage}.py'))
+        start = config.get('load_from') if stage != 'agbp' else None  # that of stage 1 is on the web
+        shrink(config)
+        config.update(load_from=start, work_dir=f'work_dirs/{name}_{stage}',
+                      experiment_name=f'{name}_{stage}_{time.time_ns()}')
+        first = Snapshot()
+        runner = Runner.from_cfg(config)
+        runner.register_hook(first)
+        runner.train()
+        if start:
+            loaded = torch.load(start, weights_only=True)['state_dict']
+            shared = {key for key in loaded if key in first.weights and loaded[key].shape == first.weights[key].shape}
+            assert all(torch.equal(loaded[key], first.weights[key]) for key in shared)
+            assert {key.split('.')[0] for key in shared} >= ({'backbone'} if stage == 'agdp' else {'backbone', 'neck'})
+            lost = {key for key in loaded if key not in shared}
+            assert not [key for key in lost if 'cls' not in key and 'mask_token' not in key], lost
+
+
 class Snapshot(Hook):
     """The weights as they are when the training starts."""
 
