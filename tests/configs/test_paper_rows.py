@@ -259,6 +259,43 @@ def test_each_stage_takes_up_what_the_one_before_wrote(name):
             key: value for key, value in agdp.model.backbone.items() if key not in own}
 
 
+SIMMIM_IMAGENET = 'simmim_swin-base_16xb128-amp-coslr-800e_in1k-192_20220916-a0e931ac.pth'
+# Folder and start of the rows that fine-tune from elsewhere: what load_from and the backbone's checkpoint end with.
+STARTS = {
+    (CSPDARKNET, 'scratch'): (None, None), (RESNET, 'scratch'): (None, None), (SWIN, 'scratch'): (None, None),
+    (CSPDARKNET, 'coco'): ('yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth', None),
+    (RESNET, 'imagenet'): (None, 'torchvision://resnet50'),
+    (MOCO, 'imagenet'): (None, 'mocov3_resnet50_8xb512-amp-coslr-800e_in1k_20220927-e043f51a.pth'),
+    (SWIN, 'imagenet'): (None, 'swin_base_patch4_window7_224.pth'),
+    (SIMMIM, 'imagenet'): (SIMMIM_IMAGENET, None), (FASTER, 'imagenet'): (SIMMIM_IMAGENET, None),
+    (DINO, 'imagenet'): (SIMMIM_IMAGENET, None),
+    **{(name, 'after-agbp'): (f'work_dirs/{name if name in YOLO else SIMMIM}_agbp/backbone.pth', None)
+       for name in PAPER},
+}
+
+
+def test_every_row_from_another_start_is_known():
+    known = {f'{name}_finetune_{start}' for name, start in STARTS}
+    datasets = {f'{name}_finetune{target}' for name in YOLO for target in TARGETS}
+    assert known == {stem for stem in STAGES if '_finetune_' in stem} - datasets
+
+
+@pytest.mark.parametrize('name, start', STARTS)
+def test_rows_from_another_start_differ_in_that_alone(name, start):
+    config, usual = load(f'{name}_finetune_{start}').to_dict(), load(f'{name}_finetune').to_dict()
+    load_from, checkpoint = STARTS[name, start]
+    backbone = config['model']['backbone']
+    assert (config.pop('load_from') or '').endswith(load_from or '') and bool(load_from) == bool(
+        load(f'{name}_finetune_{start}').load_from)
+    init_cfg = backbone.pop('init_cfg', None) or {}
+    assert init_cfg.get('checkpoint', '').endswith(checkpoint or '') and bool(checkpoint) == bool(init_cfg)
+    backbone.pop('convert_weights', None)
+    config.pop('checkpoint', None)
+    usual['model']['backbone'].pop('init_cfg', None)
+    usual.pop('load_from')
+    assert config == usual
+
+
 @pytest.mark.parametrize('stem', STAGES)
 def test_config_is_an_ordinary_one(stem):
     config = load(stem)
