@@ -123,6 +123,15 @@ def test_loading_is_checked_bit_by_bit(tools):
     more = Model(1, seg=nn.Linear(1, 1)).state_dict()
     with pytest.raises(ValueError, match="has none of 2 exported tensors, e.g. .'seg.weight'"):
         check(Model(1), more, dependent, 'original')
+    # a second name of a tensor that arrived is no loss
+    twice = dict(exported, **{'decoder.neck.weight': exported['neck.weight']})
+    assert check(loaded(exported), twice, set(), 'original') == [4, 4]
+
+
+def loaded(state):
+    model = Model(1)
+    model.load_state_dict(state)
+    return model
 
 
 def test_a_step_counts_if_it_has_losses_and_a_gradient(tools, tmp_path):
