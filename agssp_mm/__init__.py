@@ -3,9 +3,10 @@
 Importing the package registers its types in MMEngine's root registries, so that configs of MMDetection and
 MMPretrain find them by their bare names.
 """
+import sys
 from importlib import import_module
 
-from agssp_mm._dependencies import check_dependencies
+from agssp_mm._dependencies import asked_for_doctor, check_dependencies
 from agssp_mm.version import __version__
 
 __all__ = ['__version__', 'pretrain']
@@ -49,6 +50,7 @@ def __getattr__(name: str):
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
-check_dependencies()
-for _module in REGISTERING_MODULES:
-    import_module(f'{__name__}.{_module}')
+if not asked_for_doctor(sys.argv):
+    check_dependencies()
+    for _module in REGISTERING_MODULES:
+        import_module(f'{__name__}.{_module}')

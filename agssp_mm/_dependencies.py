@@ -3,8 +3,10 @@
 The OpenMMLab packages come under two sets of distribution names, the original ones and the maintained builds
 (``onedl-...``). Both bring the same modules, so installers cannot express "either of them"; this check can.
 """
-from collections.abc import Callable
-from importlib import metadata, util
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata, util
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from packaging.specifiers import SpecifierSet
@@ -33,6 +35,39 @@ REQUIREMENTS = (
     Requirement('mmdet', ('onedl-mmdetection', 'mmdet'), '>=3.0,<4', needed_at_import=False),
     Requirement('mmpretrain', ('onedl-mmpretrain', 'mmpretrain'), '>=1.0,<2', needed_at_import=False),
 )
+
+
+class MissingPackageError(ImportError):
+    """A package is missing that only some parts of agssp_mm need; its message says which and how to get it."""
+
+
+def import_optional(module: str, user: str, install: str) -> ModuleType:
+    """Import what only one part needs, at the moment when that part is used.
+
+    Args:
+        module: Name of the module.
+        user: The part that needs it, for the message.
+        install: What ``pip install`` takes to bring it.
+
+    Raises:
+        MissingPackageError: If it is not installed. One that is there and fails keeps its own error.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.split('.')[0]:
+            raise
+        raise MissingPackageError(
+            f"{user} needs {error.name}, which is not installed: pip install '{install}'") from error
+
+
+def asked_for_doctor(words: Sequence[str]) -> bool:
+    """Whether this process is ``agssp doctor``, which has to run where the dependencies do not fit.
+
+    Args:
+        words: Its command line, the program first.
+    """
+    return Path(words[0] if words else '').stem == 'agssp' and list(words[1:2]) == ['doctor']
 
 
 def installed_version(distribution: str) -> str | None:

@@ -12,9 +12,10 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from agssp_mm import __version__, commands
+from agssp_mm._dependencies import MissingPackageError
 
 # What bad input raises, by the house rules; anything else is a bug and shows its traceback.
-USER_ERRORS = (ValueError, FileNotFoundError, KeyError)
+USER_ERRORS = (ValueError, FileNotFoundError, KeyError, MissingPackageError)
 
 
 def find_commands() -> dict[str, ModuleType]:
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: what the sub-command returns, 2 after a user's error.
     """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ['doctor']:  # the other commands may fail to import where it is needed
+        return run_command(import_module(f'{commands.__name__}.doctor'), 'agssp doctor', arguments[1:])
     modules = find_commands()
     width = max(map(len, modules), default=0)
     parser = argparse.ArgumentParser(

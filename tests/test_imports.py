@@ -13,7 +13,7 @@ PACKAGE = Path(agssp_mm.__file__).parent
 # Lower rooms never import higher ones, nor their neighbours on the same floor.
 FLOORS = (
     {'_dependencies', 'files', 'version'},
-    {'images'},
+    {'images', 'doctor'},
     {'teachers'},
     {'models', 'checkpoints', 'maps'},
     {'engine', 'datasets'},

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 from mmengine.utils import get_installed_path, is_installed
 
+from .._dependencies import import_optional
 from .branches import (drop_semantic_branches, give_norms_an_epsilon, inline_teachers, mask_loading, needs_proposals,
                        needs_texts, replace_grouped_norms)
 from .building import model_class
@@ -93,6 +94,7 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
 
 
 def _check(model: dict, name: str, scope: str) -> None:
+    import_optional('mmdet', 'pretraining a detector', 'onedl-mmdetection>=3.0,<4')
     from mmdet.models.detectors.base import BaseDetector
     cls = model_class(model, scope, f'model in {name}')
     if not issubclass(cls, BaseDetector):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from agssp_mm._dependencies import import_optional
 from agssp_mm.teachers.kead_model import ClipModel
 from agssp_mm.teachers.vv_attention import check_tower
 
@@ -30,10 +31,7 @@ def load_clip(model: str, pretrained: str, image_size: int | None = None) -> Cli
         ImportError: If open_clip is not installed.
         ValueError: If model or tag are unknown, the vision tower does not fit, or the weights do not.
     """
-    try:
-        import open_clip
-    except ImportError as error:
-        raise ImportError("KeADTeacher needs open_clip: pip install 'agssp_mm[kead]'") from error
+    open_clip = import_optional('open_clip', 'KeADTeacher', 'open_clip_torch>=2.29,<4')
     config, known_as = read_config(model, image_size)
     tag = open_clip.get_pretrained_cfg(known_as, pretrained) if known_as else {}
     weights = _local_weights(model, known_as, pretrained, tag)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .._dependencies import import_optional
+
 #: Colours by what a box is, BGR; of the Okabe-Ito palette, which colour-blind readers can tell apart.
 BOX_COLOURS = {'pseudo box': (0, 159, 230), 'true box': (115, 158, 0), 'detection': (233, 180, 86)}
 
@@ -99,8 +101,10 @@ def compose_panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
         (height, width, 3) uint8 BGR.
 
     Raises:
+        ImportError: If matplotlib is not installed.
         ValueError: If there is no row, or a row has not one picture per title.
     """
+    import_optional('matplotlib', 'compose_panels', 'matplotlib>=3.7')
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
