@@ -33,15 +33,16 @@ class PatchFeatures:
         ValueError: If a setting is out of range.
     """
 
-    def __init__(self, backbone: str | Mapping[str, Any], levels: Sequence[int | str], long_side: int,
+    def __init__(self, backbone: str | Mapping[str, Any], levels: Sequence[int | str] | int | str, long_side: int,
                  mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         if not 32 <= long_side <= 4096:
             raise ValueError(f'long_side must lie in [32, 4096] pixels, got {long_side}')
         for name, values in dict(mean=mean, std=std).items():
             if values is not None and (len(values) != 3 or name == 'std' and min(values) <= 0):
                 raise ValueError(f'{name} needs three values, those of std above 0; got {values}')
-        if isinstance(levels, str) or not levels:
-            raise ValueError(f'levels={levels!r} names none; give a list with at least one level of the backbone')
+        levels = [levels] if isinstance(levels, (int, str)) else list(levels)  # levels=3 on a command line
+        if not levels:
+            raise ValueError('levels names none; give at least one level of the backbone')
         self.backbone, self.levels, self.long_side = check_backbone(backbone), tuple(levels), int(long_side)
         self._mean, self._std = mean, std
         self._device = torch.device('cpu')

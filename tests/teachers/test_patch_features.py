@@ -20,6 +20,8 @@ def test_features_join_the_levels_on_the_finest_grid_in_rgb():
     assert features.reshape(-1, 6) == pytest.approx(np.tile([30, 20, 10] * 2, (128, 1)), abs=1e-3)
     halved = PatchFeatures(dict(type='Averages'), (-1, ), 32, mean=(30, 0, 0), std=(1, 2, 1))(image)
     assert halved.shape == (4, 2, 3)
+    alone = PatchFeatures(dict(type='Averages'), -1, 32, mean=(30, 0, 0), std=(1, 2, 1))(image)
+    assert np.array_equal(alone, halved)
     assert halved[0, 0] == pytest.approx([0, 10, 10], abs=1e-3)
 
 
@@ -33,7 +35,7 @@ def test_images_of_several_sizes_go_through_in_groups():
 
 
 def test_settings_that_cannot_be_are_refused():
-    for settings, message in ((dict(long_side=16), 'long_side must lie'), (dict(levels='layer2'), 'names none'),
+    for settings, message in ((dict(long_side=16), 'long_side must lie'), (dict(levels=()), 'names none'),
                               (dict(mean=(1, 2)), 'mean needs three'), (dict(std=(1, 0, 1)), 'std needs three')):
         with pytest.raises(ValueError, match=message):
             PatchFeatures(**{**dict(backbone=dict(type='Averages'), levels=(0, ), long_side=64), **settings})
