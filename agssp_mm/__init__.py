@@ -19,6 +19,7 @@ REGISTERING_MODULES = (
     'datasets.transforms.multi_view_with_maps',
     'datasets.transforms.pseudo_proposals',
     'datasets.transforms.load_industrial_image',
+    'engine.bfloat16_optim_wrapper',
     'engine.channels_last',
     'engine.detector_export',
     'engine.distillation_pretrainer',

@@ -20,6 +20,7 @@ RANK_VARIABLES = {
 _STARTERS = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun', 'mpi': 'mpirun'}
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
 _SECONDS_TO_LET_GO = 0.5
+_MIXED = ('AmpOptimWrapper', 'BFloat16OptimWrapper')
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None,
@@ -48,18 +49,21 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None,
 
 
 def use_mixed_precision(cfg: Config) -> None:
-    """Switch the optimizer wrapper to automatic mixed precision.
+    """Switch the optimizer wrapper to automatic mixed precision: float16 on an accelerator, bfloat16 on a CPU.
 
     Raises:
-        ValueError: If there is no accelerator, or the config has a wrapper that cannot be switched.
+        ValueError: If the config has a wrapper that cannot be switched.
     """
-    if get_device() == 'cpu':
-        raise ValueError('--amp needs a GPU, and there is none here; leave it out')
     given = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if given not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp switches OptimWrapper to AmpOptimWrapper, but the config has {given}; '
-                         'set optim_wrapper.type in the config instead')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    if given not in ('OptimWrapper', *_MIXED):
+        raise ValueError(f'--amp switches OptimWrapper to {_MIXED[0]}, on a CPU to {_MIXED[1]}, but the config has '
+                         f'{given}; set optim_wrapper.type in the config instead')
+    if get_device() == 'cpu':
+        cfg.optim_wrapper.type = _MIXED[1]
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(key, None)
+        return
+    cfg.optim_wrapper.type = _MIXED[0]
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 

@@ -49,6 +49,9 @@ def test_mixed_precision(monkeypatch, config_file):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     launch.use_mixed_precision(cfg)
     assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1), loss_scale='dynamic')
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    launch.use_mixed_precision(cfg)
+    assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
     with pytest.raises(ValueError, match='the config has ApexOptimWrapper'):
         launch.use_mixed_precision(cfg)

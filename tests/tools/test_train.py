@@ -212,12 +212,6 @@ def test_bad_input_is_one_line_before_any_training(toy, capsys, monkeypatch, arg
     assert not list(toy.glob('**/iterations-0.txt'))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='asks what happens without a GPU')
-def test_amp_without_a_gpu_is_refused(toy, capsys):
-    assert script('train', 'line.py', '--amp') == 2
-    assert '--amp needs a GPU' in capsys.readouterr().err
-
-
 @pytest.mark.parametrize('arguments, message', [
     (['line.py', 'gone.pth'], 'gone.pth does not exist'),
     (['line.py', 'gone.pth', '--out', 'predictions.json'], 'predictions are written as .pkl'),

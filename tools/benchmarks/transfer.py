@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/transfer'), help='folder of the trainings')
     parser.add_argument('--detector', default='retinanet_efficientnet-lite0', help='folder below configs/agssp')
     parser.add_argument('--init', nargs='+', default=['imagenet', 'agssp'], help=f'of {", ".join(INITS)}')
-    parser.add_argument('--recipe', choices=RECIPES, default='trained', help="AGDP's backbone (default trained)")
+    parser.add_argument('--recipe', default='trained', help=f"AGDP's backbone, {' or '.join(RECIPES)} (default "
+                        'trained); a label after a plus keeps rows with other --pretrain-options apart')
+    parser.add_argument('--image-size', type=int, default=256, metavar='PIXELS', help='in all stages (default 256)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision in all stages (bfloat16 on a CPU)')
     parser.add_argument('--labels', nargs='+', default=['train_10pct'], help='annotation files to learn from')
     parser.add_argument('--split', default='dev', help='annotation file to measure on (default dev)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
@@ -64,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     bench = prepare(args)
     runs = make_grid(args.init, args.labels, args.seeds, args.pretrain_seeds, dataset=args.dataset, split=args.split,
-                     detector=args.detector, recipe=args.recipe, epochs=args.epochs)
+                     detector=args.detector, recipe=args.recipe, epochs=args.epochs, image_size=args.image_size,
+                     amp=args.amp)
     lines = read_lines([args.out])
     left = [one for one in runs if not is_done(one, lines)]
     print(f'{len(runs)} runs, {len(runs) - len(left)} of them done', flush=True)

@@ -12,7 +12,7 @@ from scipy import stats
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / 'tools' / 'benchmarks' / 'transfer.py'
 RUN = dict(init='imagenet', dataset='steel', labels='train_10pct', split='val', seed=0, pretrain_seed=None,
-           detector='small', recipe=None, epochs=4)
+           detector='small', recipe=None, epochs=4, image_size=256, amp=False)
 
 
 @pytest.fixture
@@ -43,6 +43,9 @@ def test_grid_has_whole_pairs_first_and_shares_pretrainings_in_turn(parts):
         (6, 'imagenet', None, None), (6, 'agbp', 1, None), (6, 'agssp', 1, 'trained'),
         (7, 'imagenet', None, None), (7, 'agbp', 0, None), (7, 'agssp', 0, 'trained')]
     assert len({run.name for run in runs}) == 9
+    labelled = parts['grid'].make_grid(['agdp'], ['all'], [0], [0], dataset='steel', split='dev', detector='small',
+                                       recipe='trained+paste', epochs=4, image_size=192, amp=True)
+    assert [(run.recipe, run.image_size, run.amp) for run in labelled] == [('trained+paste', 192, True)]
 
 
 def test_grid_refuses_an_unknown_initialisation(parts):
@@ -179,7 +182,7 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
              'train_dataloader.persistent_workers=False']
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
                  store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
-                 '--pretrain-options', *small, 'train_cfg.max_epochs=1', '--finetune-options', *small]
+                 '--image-size', '96', '--amp', '--pretrain-options', *small, 'train_cfg.max_epochs=1', '--finetune-options', *small]
     done = script(*arguments, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [json.loads(text) for text in out.read_text().splitlines()]

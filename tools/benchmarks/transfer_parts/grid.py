@@ -17,9 +17,12 @@ class Run:
         split: Name of the annotation file that is measured on, e.g. ``val``.
         seed: Of the fine-tuning.
         pretrain_seed: Of the pretraining; ``None`` where there is none.
-        recipe: Whether AGDP leaves the backbone ``frozen`` or ``trained``; ``None`` without AGDP.
+        recipe: Whether AGDP leaves the backbone ``frozen`` or ``trained``, and after a plus a label of what else its
+            options change, e.g. ``trained+paste``; ``None`` without AGDP.
         dataset, detector: Names of the data set's folder and of the config.
         epochs: Of the fine-tuning.
+        image_size: Longer side of the images of both trainings in pixels.
+        amp: Mixed precision in both.
     """
 
     init: str
@@ -31,6 +34,8 @@ class Run:
     detector: str
     recipe: str | None
     epochs: int
+    image_size: int
+    amp: bool
 
     @property
     def name(self) -> str:
@@ -39,7 +44,8 @@ class Run:
 
 
 def make_grid(inits: list[str], labels: list[str], seeds: list[int], pretrain_seeds: list[int], *, dataset: str,
-              split: str, detector: str, recipe: str, epochs: int) -> list[Run]:
+              split: str, detector: str, recipe: str, epochs: int, image_size: int = 256,
+              amp: bool = False) -> list[Run]:
     """All combinations, seeds outermost, so that a grid cut short has whole pairs.
 
     A fine-tuning seed goes with one pretraining seed, in turn: five seeds over two pretrainings use the first one
@@ -49,12 +55,12 @@ def make_grid(inits: list[str], labels: list[str], seeds: list[int], pretrain_se
         ValueError: If an initialisation or recipe is unknown, or a list is empty.
     """
     unknown = sorted(set(inits) - set(INITS))
-    if unknown or recipe not in RECIPES:
-        raise ValueError(f'there are the initialisations {", ".join(INITS)} and the recipes {", ".join(RECIPES)}; '
-                         f'got {unknown or recipe!r}')
+    if unknown or recipe.split('+')[0] not in RECIPES:
+        raise ValueError(f'there are the initialisations {", ".join(INITS)} and the recipes {", ".join(RECIPES)} '
+                         f'(or one of them, a plus and a label); got {unknown or recipe!r}')
     if not (inits and labels and seeds and pretrain_seeds):
         raise ValueError('a grid needs at least one initialisation, label set, seed and pretraining seed')
     return [Run(init, dataset, label, split, seed,
                 pretrain_seeds[index % len(pretrain_seeds)] if init in NEEDS_PRETRAINING else None, detector,
-                recipe if init in NEEDS_PRETRAINING and init != 'agbp' else None, epochs)
+                recipe if init in NEEDS_PRETRAINING and init != 'agbp' else None, epochs, image_size, amp)
             for (index, seed), label, init in product(enumerate(seeds), labels, inits)]

@@ -8,7 +8,7 @@ from typing import Any
 from demo_parts.training import train
 from mmengine.config import Config, ConfigDict
 
-from agssp_mm.engine.launch import load_config
+from agssp_mm.engine.launch import load_config, use_mixed_precision
 from agssp_mm.files import write_atomically
 
 from .grid import Run
@@ -72,7 +72,7 @@ def _agbp(bench: Bench, run: Run) -> Path:
 
 
 def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
-    cfg = _config(bench, run, AGDP_CONFIGS[run.recipe])
+    cfg = _config(bench, run, AGDP_CONFIGS[run.recipe.split('+')[0]])
     cfg.load_from = start and str(start)
     if start is None:
         cfg.model.backbone.init_cfg = _config(bench, run, 'imagenet').model.backbone.init_cfg
@@ -85,7 +85,8 @@ def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
 
 def _pretrain_once(cfg: Config, bench: Bench, run: Run, stage: str) -> Path:
     # The split is part of the name, because it decides which images the pretraining may see.
-    name = f'{run.dataset}-{run.split}-{run.detector}-{stage}-{run.pretrain_seed}'
+    precision = 'amp' if run.amp else 'full'
+    name = f'{run.dataset}-{run.split}-{run.detector}-{stage}-{run.image_size}-{precision}-{run.pretrain_seed}'
     return _run_once(cfg, bench, 'pretrain', name, run.pretrain_seed)
 
 
@@ -151,7 +152,19 @@ def _config(bench: Bench, run: Run, stage: str) -> Config:
     path = CONFIGS / run.detector / f'{run.detector}_{stage}.py'
     if not path.is_file():
         raise FileNotFoundError(f'there is no {path}; the benchmark needs the configs of all stages of a detector')
-    return load_config(path)
+    cfg = load_config(path)
+    for loader in filter(None, (cfg.train_dataloader, cfg.get('val_dataloader'), cfg.get('test_dataloader'))):
+        _set_image_size(loader.dataset.pipeline, run.image_size)
+    if run.amp:
+        use_mixed_precision(cfg)
+    return cfg
+
+
+def _set_image_size(pipeline: Any, size: int) -> None:
+    for transform in pipeline:
+        for key in ('scale', 'crop_size', 'img_scale'):
+            if key in transform:
+                transform[key] = (size, size)
 
 
 def _classes(bench: Bench, run: Run) -> tuple[str, ...]:
