@@ -5,16 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from demo_parts.training import train
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import TASK_UTILS
 
+from agssp_mm.cli import main
 from agssp_mm.engine.launch import load_config, use_mixed_precision
 from agssp_mm.files import write_atomically
+from agssp_mm.maps.box_cache import load_or_make_boxes
+from agssp_mm.maps.store import MapStore
 
 from .grid import Run
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
 DONE = 'done'
+SECOND_ROUND = 'round2'
 AGDP_CONFIGS = dict(frozen='agdp', trained='agdp_trained-backbone')
 
 
@@ -72,15 +78,45 @@ def _agbp(bench: Bench, run: Run) -> Path:
 
 
 def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
-    cfg = _config(bench, run, AGDP_CONFIGS[run.recipe.split('+')[0]])
-    cfg.load_from = start and str(start)
-    if start is None:
-        cfg.model.backbone.init_cfg = _config(bench, run, 'imagenet').model.backbone.init_cfg
+    """AGDP, and once more on what its detector finds where the recipe says so."""
+    cfg = _agdp_config(bench, run, start)
     if run.init == 'oracle':
         cfg.train_dataloader.dataset = _true_boxes(bench, cfg.train_dataloader.dataset.pipeline)
     else:
         _use_images(bench, cfg.train_dataloader.dataset)
-    return _pretrain_once(cfg, bench, run, f'{run.init}-{run.recipe}') / 'detector.pth'
+    base, *labels = run.recipe.split('+')
+    second = SECOND_ROUND in labels
+    first_recipe = '+'.join([base, *(label for label in labels if label != SECOND_ROUND)])
+    folder = _pretrain_once(cfg, bench, run, f'{run.init}-{first_recipe}')
+    if second:
+        boxes = _relabel(bench, run, folder)
+        cfg = _agdp_config(bench, run, start)
+        cfg.train_dataloader.dataset = _coco_dataset(bench, boxes, cfg.train_dataloader.dataset.pipeline)
+        folder = _pretrain_once(cfg, bench, run, f'{run.init}-{run.recipe}')
+    return folder / 'detector.pth'
+
+
+def _agdp_config(bench: Bench, run: Run, start: Path | None) -> Config:
+    cfg = _config(bench, run, AGDP_CONFIGS[run.recipe.split('+')[0]])
+    cfg.load_from = start and str(start)
+    if start is None:
+        cfg.model.backbone.init_cfg = _config(bench, run, 'imagenet').model.backbone.init_cfg
+    return cfg
+
+
+def _relabel(bench: Bench, run: Run, folder: Path) -> Path:
+    """What the detector of the first round finds, as many boxes as that round was given."""
+    target = folder / 'second_round.json'
+    if not target.is_file():
+        store = MapStore.open(bench.store)
+        rule = TASK_UTILS.build(load_config(folder / 'config.py').train_dataloader.dataset.rule)
+        wanted = set(bench.names.read_text(encoding='utf-8').splitlines())
+        counts = [len(boxes.boxes) for name, boxes in load_or_make_boxes(store, rule).items() if name in wanted]
+        arguments = ['relabel', folder / 'config.py', folder / 'detector.pth', bench.names, bench.store, target,
+                     '--root', bench.image_root, '--image-size', run.image_size, '--per-image', np.mean(counts)]
+        if main([str(argument) for argument in arguments]):
+            raise ValueError(f'the second round of {folder} could not be labelled')
+    return target
 
 
 def _pretrain_once(cfg: Config, bench: Bench, run: Run, stage: str) -> Path:
@@ -183,9 +219,13 @@ def _true_boxes(bench: Bench, pipeline: Any) -> ConfigDict:
     images = [image for image in coco['images'] if image['file_name'] in wanted]
     known = {image['id'] for image in images}
     boxes = [dict(box, category_id=1) for box in coco['annotations'] if box['image_id'] in known]
-    target = bench.work_dir / 'true_boxes.json'
+    target = bench.work_dir / f'{bench.names.stem}-true_boxes.json'
     with write_atomically(target) as file:
         file.write(json.dumps(dict(images=images, annotations=boxes,
                                    categories=[dict(id=1, name='anomaly')])).encode())
-    return ConfigDict(type='CocoDataset', ann_file=str(target), data_prefix=dict(img=f'{bench.image_root}/'),
+    return _coco_dataset(bench, target, pipeline)
+
+
+def _coco_dataset(bench: Bench, boxes: Path, pipeline: Any) -> ConfigDict:
+    return ConfigDict(type='CocoDataset', ann_file=str(boxes), data_prefix=dict(img=f'{bench.image_root}/'),
                       metainfo=dict(classes=('anomaly', )), filter_cfg=dict(filter_empty_gt=False), pipeline=pipeline)

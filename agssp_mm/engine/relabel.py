@@ -1,0 +1,124 @@
+"""Pseudo boxes of a second round: what a pretrained detector finds takes the place of what the maps gave."""
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import nn
+from tqdm import tqdm
+
+from agssp_mm.checkpoints.reading import read_checkpoint, weights_of
+from agssp_mm.images import ImageList
+from agssp_mm.maps.boxes import PseudoBoxes
+from agssp_mm.maps.coco import CATEGORY
+
+#: Of two boxes of one image that share more than this part of the smaller one, the weaker is dropped.
+MAX_SHARED = 0.5
+
+
+def build_trained(config: Config, checkpoint: str | Path, device: str = 'cpu') -> nn.Module:
+    """Build the class-agnostic detector of stage 2 with its weights, ready to detect.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If tensors of the model are missing in it or have another shape.
+    """
+    from mmdet.registry import MODELS
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    state = weights_of(read_checkpoint(checkpoint))
+    own = model.state_dict()
+    unfit = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
+    if unfit:
+        raise ValueError(f'{checkpoint} does not fit the model of the config: {len(unfit)} of {len(own)} tensors are '
+                         f'missing or of another shape, e.g. {unfit[:3]}; give the detector.pth that this config wrote')
+    model.load_state_dict(state, strict=False)
+    return model.to(device).eval()
+
+
+def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_size: int = 8) -> dict[str, PseudoBoxes]:
+    """Detect on unlabelled images.
+
+    Args:
+        model: Detector of one class, in evaluation mode.
+        images: What to detect on.
+        image_size: Longer side that the images are scaled to, in pixels.
+        batch_size: Images per forward pass.
+
+    Returns:
+        Name of each image -> its detections in pixels of the stored image, best first.
+    """
+    pipeline = Compose([
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(image_size, image_size), keep_ratio=True),
+        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))])
+    entries = list(images)
+    found: dict[str, PseudoBoxes] = {}
+    with torch.no_grad(), tqdm(total=len(entries), desc='detecting', unit='image', disable=None) as progress:
+        for start in range(0, len(entries), batch_size):
+            batch = entries[start:start + batch_size]
+            packed = [pipeline(dict(img_path=str(images.root / entry.name), img_id=number))
+                      for number, entry in enumerate(batch)]
+            for entry, sample in zip(batch, model.test_step(pseudo_collate(packed))):
+                found[entry.name] = _without_nests(sample.pred_instances.numpy(), sample.ori_shape)
+            progress.update(len(batch))
+    return found
+
+
+def keep_strongest(boxes: Mapping[str, PseudoBoxes], per_image: float) -> dict[str, PseudoBoxes]:
+    """Keep the best-scored boxes of all images together, so many that there are ``per_image`` on average.
+
+    One count replaces a threshold on scores, which no label is there to choose.
+
+    Raises:
+        ValueError: If ``per_image`` is not positive.
+    """
+    if not per_image > 0:
+        raise ValueError(f'per_image is the mean number of boxes per image and must be > 0, got {per_image}')
+    scores = np.sort(np.concatenate([each.scores for each in boxes.values()]))[::-1]
+    count = min(round(per_image * len(boxes)), len(scores))
+    least = scores[count - 1] if count else np.inf
+    kept = {name: each.scores >= least for name, each in boxes.items()}
+    return {name: PseudoBoxes(each.boxes[kept[name]], each.scores[kept[name]], []) for name, each in boxes.items()}
+
+
+def detections_to_coco(boxes: Mapping[str, PseudoBoxes], sizes: Mapping[str, tuple[int, int]],
+                       info: Mapping[str, Any]) -> dict[str, Any]:
+    """Detections in COCO's form, of the one category ``anomaly``; images without a box are kept as negatives.
+
+    Args:
+        boxes: Name of each image -> its boxes.
+        sizes: Name of each image -> (height, width) in pixels.
+        info: What made them.
+    """
+    images, annotations = [], []
+    for image_id, (name, each) in enumerate(boxes.items(), 1):
+        height, width = sizes[name]
+        images.append(dict(id=image_id, file_name=name, height=height, width=width))
+        annotations += _annotations(len(annotations) + 1, image_id, each)
+    return dict(info=dict(info), images=images, annotations=annotations, categories=[dict(id=1, name=CATEGORY)])
+
+
+def _annotations(first_id: int, image_id: int, each: PseudoBoxes) -> Iterable[dict[str, Any]]:
+    for number, ((x1, y1, x2, y2), score) in enumerate(zip(each.boxes.tolist(), each.scores.tolist())):
+        width, height = x2 - x1, y2 - y1
+        yield dict(id=first_id + number, image_id=image_id, category_id=1, iscrowd=0, score=round(score, 6),
+                   bbox=[round(value, 2) for value in (x1, y1, width, height)], area=round(width * height, 2))
+
+
+def _without_nests(detections: Any, image_size: tuple[int, int]) -> PseudoBoxes:
+    limit = np.array([image_size[1], image_size[0]] * 2, np.float32)
+    boxes = np.clip(detections.bboxes, 0, limit)
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    areas, left = sizes.prod(1), (sizes >= 1).all(1)
+    kept = []
+    for i in np.argsort(-detections.scores, kind='stable'):
+        if left[i]:
+            kept.append(i)
+            sides = np.minimum(boxes[i, 2:], boxes[:, 2:]) - np.maximum(boxes[i, :2], boxes[:, :2])
+            left &= np.clip(sides, 0, None).prod(1) <= MAX_SHARED * np.minimum(areas[i], areas)
+    return PseudoBoxes(boxes[kept].astype(np.float32), detections.scores[kept].astype(np.float32), [])

@@ -1,0 +1,63 @@
+"""A detector that was pretrained makes the boxes of the next round."""
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from agssp_mm.cli import main
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
+from mmdet.registry import MODELS
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Config and weights of a small class-agnostic RetinaNet that finds something everywhere."""
+    init_default_scope('mmdet')
+    config = Config(dict(model=dict(
+        type='RetinaNet', data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=32),
+        backbone=dict(type='ResNet', depth=18, base_channels=4, num_stages=4, out_indices=(2, 3)),
+        neck=dict(type='FPN', in_channels=[16, 32], out_channels=8, num_outs=2),
+        bbox_head=dict(type='RetinaHead', num_classes=1, in_channels=8, stacked_convs=1, feat_channels=8,
+                       anchor_generator=dict(type='AnchorGenerator', octave_base_scale=1, scales_per_octave=1,
+                                             ratios=[1.0], strides=[16, 32])),
+        test_cfg=dict(nms_pre=50, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20)),
+        work_dir=str(tmp_path)))
+    config.dump(tmp_path / 'agdp.py')
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'detector.pth')
+    return [str(tmp_path / 'agdp.py'), str(tmp_path / 'detector.pth')]
+
+
+def test_boxes_of_a_second_round(trained, image_folder, toy_teacher, tmp_path, capsys):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    out, again = tmp_path / 'boxes.json', tmp_path / 'again.json'
+    arguments = ['relabel', *trained, str(image_folder), str(tmp_path / 'maps')]
+    options = ['--image-size', '64', '--per-image', '2', '--device', 'cpu']
+    assert main([*arguments, str(out), *options]) == 0
+    coco = json.loads(out.read_text())
+    assert [(one['file_name'], one['height'], one['width']) for one in coco['images']] == [
+        (entry.name, 32, 24) for entry in list_images(image_folder)]
+    assert len(coco['annotations']) == 24 and '24 pseudo boxes in 12 images' in capsys.readouterr().out
+    for one in coco['annotations']:
+        x, y, width, height = one['bbox']
+        assert x >= 0 and y >= 0 and x + width <= 24.01 and y + height <= 32.01 and min(width, height) >= 1
+        assert one['category_id'] == 1
+    # Of one call or many, of small batches or large ones, and with the boxes themselves taken for true ones:
+    assert main([*arguments, str(again), *options, '--annotations', str(out)]) == 0
+    assert again.read_bytes() == out.read_bytes()
+    assert 'recall at IoU 0.3: 1.000, 0.5: 1.000' in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_model_and_images_without_maps(trained, image_folder, toy_teacher, tmp_path, capsys):
+    generate_maps(list_images(image_folder / 'deep'), toy_teacher, tmp_path / 'maps')
+    arguments = ['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json')]
+    assert main(arguments) == 2
+    assert '12 of 12 images are not in' in capsys.readouterr().err
+    torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), trained[1])
+    arguments[3] = str(image_folder / 'deep')
+    assert main(arguments) == 2
+    assert 'tensors are missing or of another shape' in capsys.readouterr().err
+    assert not (tmp_path / 'out.json').exists()
