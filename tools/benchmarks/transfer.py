@@ -18,10 +18,11 @@ from mmengine.config import DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the demo's parts train and pair by seeds too
 
+from transfer_parts.curve import draw_curve  # noqa: E402
 from transfer_parts.grid import INITS, RECIPES, Run, make_grid  # noqa: E402
 from transfer_parts.leaks import check_names, check_unseen  # noqa: E402
 from transfer_parts.records import append_line, is_done, read_lines, versions  # noqa: E402
-from transfer_parts.stages import Bench, finetune, metrics_of, pretrain  # noqa: E402
+from transfer_parts.stages import Bench, count_images, finetune, metrics_of, pretrain  # noqa: E402
 from transfer_parts.summary import format_summary  # noqa: E402
 
 from agssp_mm.checkpoints.reading import sha256  # noqa: E402
@@ -29,12 +30,24 @@ from agssp_mm.cli import run_command  # noqa: E402
 from agssp_mm.files import write_atomically  # noqa: E402
 from agssp_mm.images import list_images  # noqa: E402
 
+PAGE_HEAD = '''# Transfer results
+
+Made by `tools/benchmarks/transfer.py --summary` from the lines in `docs/results`; not edited by hand. Mean and
+standard deviation over the seeds, paired differences to the better ImageNet row with their 95 % intervals (Student's
+t). `oracle` is the same AGDP on the true boxes without their classes: a ceiling, never a result.
+'''
 SUMMARY = 'fine-tune from several initialisations and compare them'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('--summary', nargs='+', type=Path, metavar='JSONL', help='print the table of these lines only')
+    parser.add_argument('--curve', type=Path, metavar='PICTURE',
+                        help='with --summary: draw the label-efficiency curve')
+    parser.add_argument('--page', type=Path, metavar='MARKDOWN',
+                        help='with --summary: write the table to this file too')
+    parser.add_argument('--time-limit', type=float, metavar='MINUTES',
+                        help='start no run that would probably not end within this time')
     parser.add_argument('--dataset', default='neu_det', help='folder below AGSSP_DATA_ROOT (default neu_det)')
     parser.add_argument('--store', type=Path, help='map store of the images of train (not for random, imagenet, coco)')
     parser.add_argument('--out', type=Path, help='file that the lines are appended to')
@@ -63,8 +76,10 @@ def run(args: argparse.Namespace) -> int:
         gone = [str(path) for path in args.summary if not path.is_file()]
         if gone:
             raise FileNotFoundError(f'--summary: {", ".join(gone)} is no file; give files that --out wrote')
-        print(format_summary(read_lines(args.summary)))
+        summarise(read_lines(args.summary), args.curve, args.page)
         return 0
+    if args.curve or args.page:
+        raise ValueError('--curve and --page go with --summary JSONL')
     bench = prepare(args)
     runs = make_grid(args.init, args.labels, args.seeds, args.pretrain_seeds, dataset=args.dataset, split=args.split,
                      detector=args.detector, recipe=args.recipe, epochs=args.epochs, image_size=args.image_size,
@@ -74,12 +89,33 @@ def run(args: argparse.Namespace) -> int:
     print(f'{len(runs)} runs, {len(runs) - len(left)} of them done', flush=True)
     start = time.monotonic()
     for number, one in enumerate(left, 1):
+        if args.time_limit and _too_late(args.time_limit, time.monotonic() - start, number - 1):
+            print(f'{len(left) - number + 1} runs are left; the time limit of {args.time_limit:g} minutes is near')
+            break
         print(f'[{number}/{len(left)}] {one.name}', flush=True)
         if not args.dry_run:
             measure(bench, one, args.out)
             pace = (time.monotonic() - start) / number
             print(f'    {pace / 60:.1f} minutes a run, {pace * (len(left) - number) / 60:.0f} minutes left', flush=True)
     return 0
+
+
+def summarise(lines: list[dict], curve: Path | None, page: Path | None) -> None:
+    """Print the table; write it and the curve where that is asked for."""
+    table = format_summary(lines)
+    print(table)
+    if curve:
+        draw_curve(lines, curve)
+    if page:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        picture = f'\n![labelled images against mAP50]({os.path.relpath(curve, page.parent)})\n' if curve else ''
+        with write_atomically(page) as file:
+            file.write(f'{PAGE_HEAD}\n{table}\n{picture}'.encode())
+
+
+def _too_late(limit: float, seconds: float, done: int) -> bool:
+    """Whether the next run, if it takes as long as those before it did, would end after the limit of minutes."""
+    return seconds + seconds / max(done, 1) > 60 * limit
 
 
 def prepare(args: argparse.Namespace) -> Bench:
@@ -134,7 +170,8 @@ def measure(bench: Bench, one: Run, out: Path) -> None:
     weights = pretrain(bench, one)
     folder = finetune(bench, one, weights)
     config = (folder / 'config.py').read_text(encoding='utf-8')
-    append_line(out, one, metrics=metrics_of(folder), seconds=round(time.monotonic() - started, 1),
+    append_line(out, one, metrics=metrics_of(folder), num_labels=count_images(bench, one),
+                config=f'{one.detector}/{one.detector}_imagenet.py', seconds=round(time.monotonic() - started, 1),
                 config_sha256=hashlib.sha256(config.encode()).hexdigest(), weights_sha256=weights and sha256(weights),
                 data_fingerprint=list_images(bench.names, bench.image_root).fingerprint(), versions=versions())
 

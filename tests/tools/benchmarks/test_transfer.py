@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,8 @@ def parts(monkeypatch):
     """The script's own modules, which lie outside the package."""
     for folder in (ROOT / 'tools', SCRIPT.parent):
         monkeypatch.syspath_prepend(folder)
-    from transfer_parts import grid, leaks, records, summary
-    yield dict(grid=grid, leaks=leaks, records=records, summary=summary)
+    from transfer_parts import curve, grid, leaks, records, summary
+    yield dict(curve=curve, grid=grid, leaks=leaks, records=records, summary=summary)
     for name in [name for name in sys.modules if name.split('.')[0] in ('transfer_parts', 'demo_parts')]:
         del sys.modules[name]
 
@@ -80,12 +81,39 @@ def test_summary_pairs_by_seed_with_the_better_baseline(parts):
     lines += [line(value, seed=seed, epochs=8) for seed, value in enumerate((51.0, 54.0, 54.0))]
     lines += [line(value, seed=seed, init='agssp', recipe='trained') for seed, value in enumerate((56.0, 57.0, 60.0))]
     grouped = summary.cells(lines)
-    key = ('steel', 'small', 'val', 'train_10pct', ('agssp', 'trained', 4))
+    key = ('steel', 'small, 256 px', 'val', 'train_10pct', ('agssp', 'trained', 4))
     assert summary.baseline_of(grouped, key, 'mAP50')[4] == ('imagenet', None, 8)
     found = summary.difference(grouped, key, 'mAP50')
     reach = stats.t.ppf(0.975, 2) * np.std([5.0, 3.0, 6.0], ddof=1) / np.sqrt(3)
     assert tuple(found) == pytest.approx((14 / 3, 14 / 3 - reach, 14 / 3 + reach))
     assert '| 57.7 ± 2.1 | 28.8 ± 1.0 | +4.7 (+0.9 to +8.5) |' in summary.format_summary(lines)
+
+
+def test_labels_are_saved_against_the_better_imagenet_row(parts, tmp_path):
+    few, many = dict(labels='few', num_labels=60), dict(labels='many', num_labels=120)
+    lines = [line(40.0, **few), line(42.0, **few, epochs=8), line(52.0, **many),
+             line(47.0, **few, init='agssp', recipe='trained'), line(53.0, **many, init='agssp', recipe='trained')]
+    text = parts['summary'].format_summary(lines)
+    assert '| agssp (trained) | 4 | 1 | 47.0 | 23.5 | +5.0 | +2.5 | 60 / 90 |' in text
+    assert '| 53.0 | 26.5 | +1.0 | +0.5 | 120 / more than 120 |' in text
+    points = parts['curve'].points_of(lines, 'mAP50')
+    assert points['steel, val: small, 256 px']['agssp (trained), 4 epochs'] == [(60, 47.0, 0.0), (120, 53.0, 0.0)]
+    parts['curve'].draw_curve(lines, tmp_path / 'deep' / 'curve.png')
+    assert cv2.imread(str(tmp_path / 'deep' / 'curve.png')).std() > 5
+    with pytest.raises(ValueError, match='nothing to draw'):
+        parts['curve'].draw_curve([line(40.0)], tmp_path / 'curve.png')
+
+
+def test_lines_of_other_image_sizes_are_not_compared(parts):
+    grouped = parts['summary'].cells([line(50.0), line(40.0, image_size=192, amp=True, init='agdp', recipe='trained')])
+    key = ('steel', 'small, 192 px, mixed precision', 'val', 'train_10pct', ('agdp', 'trained', 4))
+    assert key in grouped and parts['summary'].difference(grouped, key, 'mAP') is None
+
+
+def test_no_run_is_started_that_would_end_too_late(parts):
+    late = runpy.run_path(str(SCRIPT))['_too_late']
+    assert not late(1.0, 0.0, 0) and not late(1.0, 30.0, 1) and late(1.0, 31.0, 1)
+    assert not late(1.0, 40.0, 2) and late(1.0, 41.0, 2)
 
 
 def test_metrics_are_those_of_the_last_measurement(parts, tmp_path):
@@ -165,6 +193,7 @@ def test_a_picture_of_val_in_train_stops_the_grid(steel, tmp_path):
     (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel'], 'need --store'),
     (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel', '--init', 'coco'], 'needs --coco FILE'),
     (['--summary', 'gone.jsonl'], 'gone.jsonl is no file'),
+    (['--out', 'x.jsonl', '--curve', 'curve.png'], 'go with --summary'),
 ])
 def test_bad_input_is_one_line(steel, tmp_path, arguments, message):
     done = script(*arguments, AGSSP_DATA_ROOT=str(tmp_path))
@@ -182,7 +211,8 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
              'train_dataloader.persistent_workers=False']
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
                  store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
-                 '--image-size', '96', '--amp', '--pretrain-options', *small, 'train_cfg.max_epochs=1', '--finetune-options', *small]
+                 '--image-size', '96', '--amp', '--pretrain-options', *small, 'train_cfg.max_epochs=1',
+                 '--finetune-options', *small]
     done = script(*arguments, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [json.loads(text) for text in out.read_text().splitlines()]
@@ -193,5 +223,7 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     assert starts[:2] == [None, None] and len({*starts[2:]}) == 2
     again = script(*arguments, **environment)
     assert '4 runs, 4 of them done' in again.stdout and len(out.read_text().splitlines()) == 4
-    table = script('--summary', out).stdout
+    assert [one['num_labels'] for one in lines] == [4] * 4
+    table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
+    assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()
     assert '| steel | retinanet_efficientnet-lite0 | val | train_10pct | oracle (trained) | 1 | 1 |' in table

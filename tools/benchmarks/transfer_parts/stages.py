@@ -184,6 +184,11 @@ def metrics_of(folder: Path) -> dict[str, Any]:
                 mAP50=round(100 * found.get('coco/bbox_mAP_50', 0.0), 2), per_class=per_class)
 
 
+def count_images(bench: Bench, run: Run) -> int:
+    """Labelled images of the fine-tuning."""
+    return len(_read_labels(bench, run)['images'])
+
+
 def _config(bench: Bench, run: Run, stage: str) -> Config:
     path = CONFIGS / run.detector / f'{run.detector}_{stage}.py'
     if not path.is_file():
@@ -204,8 +209,12 @@ def _set_image_size(pipeline: Any, size: int) -> None:
 
 
 def _classes(bench: Bench, run: Run) -> tuple[str, ...]:
-    coco = json.loads((bench.data_root / 'annotations' / f'{run.labels}.json').read_text(encoding='utf-8'))
-    return tuple(category['name'] for category in sorted(coco['categories'], key=lambda category: category['id']))
+    categories = _read_labels(bench, run)['categories']
+    return tuple(category['name'] for category in sorted(categories, key=lambda category: category['id']))
+
+
+def _read_labels(bench: Bench, run: Run) -> dict[str, Any]:
+    return json.loads((bench.data_root / 'annotations' / f'{run.labels}.json').read_text(encoding='utf-8'))
 
 
 def _use_images(bench: Bench, dataset: ConfigDict) -> None:

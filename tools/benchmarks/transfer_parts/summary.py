@@ -15,13 +15,20 @@ Cell = dict[int, dict[str, float]]  # seed -> metrics
 def cells(lines: Iterable[Line]) -> dict[tuple, Cell]:
     """Group the lines: ``(dataset, detector, split, labels, row) -> {seed: metrics}``.
 
-    A row is an initialisation with its recipe and number of epochs. Of several lines of one run the last one counts.
+    The detector goes with image size and precision, because only rows that share these compare. A row is an
+    initialisation with its recipe and number of epochs. Of several lines of one run the last one counts.
     """
     grouped: dict[tuple, Cell] = defaultdict(dict)
     for line in lines:
         row = (line['init'], line['recipe'], line['epochs'])
-        grouped[line['dataset'], line['detector'], line['split'], line['labels'], row][line['seed']] = line['metrics']
+        setting = f'{line["detector"]}, {line["image_size"]} px{", mixed precision" if line["amp"] else ""}'
+        grouped[line['dataset'], setting, line['split'], line['labels'], row][line['seed']] = line['metrics']
     return dict(grouped)
+
+
+def count_labels(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
+    """Labelled images: ``(dataset, labels) -> number``, for the lines that say it."""
+    return {(line['dataset'], line['labels']): line['num_labels'] for line in lines if 'num_labels' in line}
 
 
 def baseline_of(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> tuple | None:
@@ -67,11 +74,32 @@ def label_saving(num_labels: Mapping[str, int], baseline: Mapping[str, float], r
     return None
 
 
+def saving(grouped: Mapping[tuple, Cell], counts: Mapping[tuple[str, str], int], key: tuple, metric: str) -> str:
+    """The labels of a row against those ImageNet needs for the same metric, in words; empty where it is unknown."""
+    own = counts.get((key[0], key[3]))
+    if key[4][0] == BASELINE or own is None:
+        return ''
+    reached = _mean(grouped[key], metric)
+    baseline: dict[str, float] = {}
+    for other, cell in grouped.items():
+        if other[:3] == key[:3] and other[4][0] == BASELINE and (key[0], other[3]) in counts:
+            baseline[other[3]] = max(_mean(cell, metric), baseline.get(other[3], -np.inf))
+    if not baseline:
+        return ''
+    sizes = {name: counts[key[0], name] for name in baseline}
+    needed = label_saving(sizes, baseline, reached)
+    if needed is None:
+        return f'{own} / more than {max(sizes.values())}'
+    return f'{own} / {"at most " if needed == min(sizes.values()) else ""}{needed:.0f}'
+
+
 def format_summary(lines: Iterable[Line]) -> str:
     """The table, as Markdown."""
-    grouped = cells(lines)
+    lines = list(lines)
+    grouped, counts = cells(lines), count_labels(lines)
     head = '| ' + ' | '.join(('data set', 'detector', 'split', 'labels', 'start', 'epochs', 'seeds', *METRICS,
-                              *(f'{metric} - ImageNet' for metric in METRICS))) + ' |'
+                              *(f'{metric} - ImageNet' for metric in METRICS),
+                              f'labels / ImageNet needs for this {METRICS[0]}')) + ' |'
     rows = [head, '|---' * (head.count('|') - 1) + '|']
     for key in sorted(grouped, key=str):
         dataset, detector, split, labels, (init, recipe, epochs) = key
@@ -79,8 +107,12 @@ def format_summary(lines: Iterable[Line]) -> str:
         values = [_spread([metrics[metric] for metrics in grouped[key].values()]) for metric in METRICS]
         gains = [_interval(difference(grouped, key, metric)) for metric in METRICS]
         rows.append('| ' + ' | '.join((dataset, detector, split, labels, start, str(epochs), str(len(grouped[key])),
-                                       *values, *gains)) + ' |')
+                                       *values, *gains, saving(grouped, counts, key, METRICS[0]))) + ' |')
     return '\n'.join(rows)
+
+
+def _mean(cell: Cell, metric: str) -> float:
+    return float(np.mean([values[metric] for values in cell.values()]))
 
 
 def _spread(values: list[float]) -> str:
