@@ -227,3 +227,15 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()
     assert '| steel | retinanet_efficientnet-lite0 | val | train_10pct | oracle (trained) | 1 | 1 |' in table
+
+
+def test_the_grid_script_makes_maps_and_passes_options_on(steel, tmp_path):
+    grid = SCRIPT.with_name('transfer_grid.sh')
+    refused = subprocess.run([str(grid), str(tmp_path / 'out')], capture_output=True, text=True)
+    assert refused.returncode == 2 and 'OUT MINUTES' in refused.stderr
+    done = subprocess.run(
+        [str(grid), str(tmp_path / 'out'), '5', 'steel', '--init', 'imagenet', 'agssp', '--split', 'val', '--dry-run'],
+        capture_output=True, text=True, env={**os.environ, 'AGSSP_DATA_ROOT': str(tmp_path), 'PYTHON': sys.executable})
+    assert done.returncode == 0, done.stderr
+    assert '8 maps written' in done.stdout and '6 runs, 0 of them done' in done.stdout
+    assert (tmp_path / 'out' / 'maps' / 'maps.json').is_file()
