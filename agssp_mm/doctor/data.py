@@ -39,6 +39,6 @@ def _check_set(folder: Path, parts: tuple[str, ...]) -> Finding:
     missing = [part for part in parts if not (folder / part).exists()]
     if missing:
         return Finding(f'data {folder.name}', PROBLEM, f'{folder} lacks {", ".join(missing)}',
-                       f'ls {folder} {folder}/*  # lay the files out as docs/own_data.md says')
+                       f'ls {folder} {folder}/*  # README.md tells the layout')
     counts = {part: sum(1 for _ in (folder / part).iterdir()) for part in parts if part.startswith('images/')}
     return Finding(f'data {folder.name}', OK, ', '.join(f'{count} files in {part}' for part, count in counts.items()))
