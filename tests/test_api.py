@@ -230,8 +230,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(image_size=16), 'image_size must be at least 32'),
         (dict(val_annotations='val.json'), 'go with annotations'),
     ]:
-        if not (settings.get('amp') and torch.cuda.is_available()):
-            refused(tmp_path, images, detector, message, **settings)
+        refused(tmp_path, images, detector, message, **settings)
     for settings, message in [
         (dict(start='gone.pth'), 'checkpoint gone.pth does not exist'),
         (dict(maps=tmp_path / 'nowhere'), 'no map store at'),

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='take what the teacher has learned from this map store, or state file, and learn nothing '
                              'here')
     parser.add_argument('--batch-size', type=int, default=8, help='images per call of the teacher (default 8)')
-    parser.add_argument('--seed', type=int, default=0, help='picks the samples for calibration and percentiles (default 0)')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='picks the samples for calibration and percentiles (default 0)')
     parser.add_argument('--launcher', choices=('none', 'pytorch'), default='none',
                         help='"pytorch" under torchrun: every rank makes its share')
 

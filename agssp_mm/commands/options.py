@@ -76,6 +76,7 @@ def build_teacher(args: argparse.Namespace) -> Teacher:
     try:
         teacher = TASK_UTILS.build(config)
     except TypeError as error:
-        raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: {error}') from error
+        raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: '
+                         f'{error}') from error
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return teacher.to(device)

@@ -89,7 +89,8 @@ def _read(path: Path, num_images: int) -> list[PseudoBoxes]:
     per_image = arrays['boxes_per_image']
     if len(per_image) != num_images:
         raise ValueError(f'it holds the boxes of {len(per_image)} images, the store has {num_images}')
-    return [PseudoBoxes(*parts) for parts in zip(_split(arrays['boxes'], per_image), _split(arrays['scores'], per_image),
+    return [PseudoBoxes(*parts) for parts in zip(_split(arrays['boxes'], per_image),
+                                                 _split(arrays['scores'], per_image),
                                                  _split(groups, per_image), strict=True)]
 
 

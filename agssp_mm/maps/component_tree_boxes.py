@@ -73,7 +73,8 @@ class ComponentTreeBoxRule(BoxRule):
         if not threshold > 0:
             raise ValueError(f'threshold is the smallest strength of a box and must be > 0, got {threshold}')
         if not 0 <= smoothing <= 0.5:
-            raise ValueError(f'smoothing is a part of the shorter side of the map and lies in [0, 0.5], got {smoothing}')
+            raise ValueError('smoothing is a part of the shorter side of the map and lies in [0, 0.5], got '
+                             f'{smoothing}')
         if not 0 <= shrink <= 0.5:
             raise ValueError(f'shrink is a part of the shorter side of the image and lies in [0, 0.5], got {shrink}')
         self.threshold, self.smoothing, self.shrink = float(threshold), float(smoothing), float(shrink)

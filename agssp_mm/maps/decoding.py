@@ -95,7 +95,8 @@ def _decode_ahead(batches: Sequence[Sequence[PlannedImage]],
             yield _result(*waiting.popleft(), reader.root)
 
 
-def _result(place: int, planned: PlannedImage, future: Future, root: Path) -> tuple[int, PlannedImage, np.ndarray | str]:
+def _result(place: int, planned: PlannedImage, future: Future,
+            root: Path) -> tuple[int, PlannedImage, np.ndarray | str]:
     try:
         return place, planned, future.result()
     except FileNotFoundError:

@@ -140,7 +140,8 @@ def _calibrate(teacher: Teacher, plan: list[PlannedImage], reader: ImageReader,
     if not values:
         name, reason = min(reasons.items())
         raise ValueError(f'none of the {len(sample)} images of the calibration sample below {reader.root} '
-                         f'can be read and has a map; PNG, JPEG, BMP, TIFF or WebP images are expected. {name}: {reason}')
+                         f'can be read and has a map; PNG, JPEG, BMP, TIFF or WebP images are expected. '
+                         f'{name}: {reason}')
     logging.getLogger(__name__).info('calibrated on %d images', len(values))
     return Calibration.fit(np.concatenate(values))
 

@@ -1,4 +1,5 @@
 """Which weights a pretraining starts from."""
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
 
     Raises:
         FileNotFoundError: If there is no such checkpoint, or it cannot be reached.
-        ValueError: If it is none, fits less than it has to, or was made for another architecture; or if MMDetection has none.
+        ValueError: If it is none, fits less than it has to, or was made for another architecture; or if MMDetection has
+            none.
     """
     if strict and allow_partial:
         raise ValueError('strict wants every tensor and allow_partial any: give one of them')
@@ -54,9 +56,8 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
 def _published(source: Any, detector: SourceDetector) -> str:
     given = str(source)
     if '::' in given:
-        try:
+        # What MMEngine raises where a config is unknown, or known without a checkpoint: the error below says it.
+        with suppress(AssertionError, AttributeError, ValueError):
             return get_config(given, pretrained=True).model_path
-        except (AssertionError, AttributeError, ValueError):
-            pass
     raise ValueError(f'start: MMDetection publishes no checkpoint for {detector.name}; give a config by its published '
                      'name, such as mmdet::retinanet/retinanet_r50_fpn_1x_coco.py, or the file or URL of a checkpoint')

@@ -27,8 +27,8 @@ class NoMapError(ValueError):
 class Teacher(ABC):
     """Turns images into raw anomaly maps; knows neither the runner nor any detector.
 
-    A teacher learns from pixels only: never from labels, file names or folder names. Calls with the same settings, fitted
-    state, batch and thread count give the same maps bit for bit on one machine.
+    A teacher learns from pixels only: never from labels, file names or folder names. Calls with the same settings,
+    fitted state, batch and thread count give the same maps bit for bit on one machine.
     """
 
     #: Raised whenever the same settings would give other maps: a map store of another version is refused.
@@ -56,7 +56,7 @@ class Teacher(ABC):
             images: (H, W, 3) uint8 BGR arrays; sizes may differ within the batch.
         """
 
-    def fit(self, images: Iterable[np.ndarray]) -> None:
+    def fit(self, images: Iterable[np.ndarray]) -> None:  # noqa: B027, to learn nothing is allowed
         """Learn from unlabelled images; a teacher that learns nothing keeps this default.
 
         Args:

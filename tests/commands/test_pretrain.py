@@ -25,7 +25,8 @@ def images(tmp_path):
 def test_images_and_a_detector_become_configs_and_checkpoints(images, tmp_path, capsys):
     out = tmp_path / 'run'
     arguments = ['pretrain', '--images', str(images), '--detector', DETECTOR, '--out', str(out), '--start', 'none',
-                 '--agbp-epochs', '1', '--agdp-epochs', '1', '--batch-size', '4', '--image-size', '64', '--workers', '0']
+                 '--agbp-epochs', '1', '--agdp-epochs', '1', '--batch-size', '4', '--image-size', '64',
+                 '--workers', '0']
     assert main(arguments) == 0
     assert f'detector: {out / "detector.pth"}' in capsys.readouterr().out
     assert {path.name for path in out.glob('*.py')} == {'maps.py', 'agbp.py', 'agdp.py', 'finetune.py'}

@@ -55,7 +55,7 @@ def test_config_is_an_ordinary_one_and_its_parts_build(path):
     DefaultScope.get_instance(path.stem, scope_name=config.default_scope)
     model = MODELS.build(config.model)
     assert hasattr(model, 'backbone')
-    hooks = [hook for hook in config.custom_hooks]
+    hooks = list(config.custom_hooks)
     assert hooks and [HOOKS.build(dict(hook)) for hook in hooks]
 
 
@@ -92,6 +92,7 @@ def test_agdp_has_one_class_and_leaves_no_backbone_parameter_to_train(name):
     assert classes == {1}
     model.train()
     trained = [parameter for parameter in model.backbone.parameters() if parameter.requires_grad]
-    statistics = [module for module in model.backbone.modules() if 'BatchNorm' in type(module).__name__ and module.training]
+    statistics = [module for module in model.backbone.modules()
+                  if 'BatchNorm' in type(module).__name__ and module.training]
     frozen_by_hook = any(hook.type == 'FreezeHook' and 'backbone' in hook.modules for hook in config.custom_hooks)
     assert frozen_by_hook or not (trained or statistics)

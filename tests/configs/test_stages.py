@@ -134,7 +134,7 @@ def test_classification_form_takes_sources_as_classes(workplace, caplog):
     options = {**SMALL_CROP, 'train_dataloader.dataset.held_out': 4}
     runner = run_stage('retinanet_efficientnet-lite0', 'cls_agbp', options)
     assert runner.model.head.loss_module.loss_weight == 0.0  # one source: nothing to tell apart
-    with pytest.raises(ValueError, match="num_classes=3, but the map store has 1 sources"):
+    with pytest.raises(ValueError, match='num_classes=3, but the map store has 1 sources'):
         run_stage('retinanet_efficientnet-lite0', 'cls_agbp', {**options, 'model.head.num_classes': 3})
 
 
@@ -144,7 +144,8 @@ def test_a_killed_stage_resumes_to_the_same_number_of_iterations(workplace, stag
     name = 'retinanet_efficientnet-lite0'
     config = ROOT / 'configs' / 'agssp' / name / f'{name}_{stage}.py'
     options = [f'{key}={value}' for key, value in {
-        **SHORT, 'train_cfg.max_epochs': 4, f'{PIPELINE}.2.scale': '(64,64)', f'{PIPELINE}.3.crop_size': '(64,64)'}.items()]
+        **SHORT, 'train_cfg.max_epochs': 4, f'{PIPELINE}.2.scale': '(64,64)',
+        f'{PIPELINE}.3.crop_size': '(64,64)'}.items()]
     if stage == 'agbp':
         options += ['train_dataloader.dataset.held_out=4', 'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None']
     else:

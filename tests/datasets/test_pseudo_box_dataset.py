@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def test_names_do_not_change_order_boxes_or_labels(image_folder, toy_teacher, st
     for index in range(12):
         one, two = first.get_data_info(index), second.get_data_info(index)
         assert one['instances'] == two['instances'] and one['gt_label'] == two['gt_label']
-        assert open(one['img_path'], 'rb').read() == open(two['img_path'], 'rb').read()
+        assert Path(one['img_path']).read_bytes() == Path(two['img_path']).read_bytes()
 
 
 def test_pipeline_feeds_a_real_detector_with_masks(image_folder, store):

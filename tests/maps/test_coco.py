@@ -9,11 +9,13 @@ from agssp_mm.maps.coco import boxes_to_coco, write_coco
 from agssp_mm.maps.paper_boxes import PaperBoxRule
 from agssp_mm.maps.records import MapRecord
 
-RECORDS = [MapRecord('b/1.png', 'default', 40, 60, 'k0', 0.5, 1.0), MapRecord('0.png', 'default', 30, 20, 'k1', 0.1, 0.2)]
+RECORDS = [MapRecord('b/1.png', 'default', 40, 60, 'k0', 0.5, 1.0),
+           MapRecord('0.png', 'default', 30, 20, 'k1', 0.1, 0.2)]
 SQUARE = np.array([(4, 5), (14, 5), (14, 15), (4, 15)], np.float32)
 TRIANGLE = np.array([(20, 20), (30, 20), (20, 26)], np.float32)
 BOXES = {'0.png': PseudoBoxes.of([], [], []),
-         'b/1.png': PseudoBoxes.of([(4, 5, 14, 15), (20, 20, 30.126, 26)], [0.5, 0.75], [[SQUARE, TRIANGLE], [TRIANGLE]])}
+         'b/1.png': PseudoBoxes.of([(4, 5, 14, 15), (20, 20, 30.126, 26)], [0.5, 0.75],
+                                    [[SQUARE, TRIANGLE], [TRIANGLE]])}
 
 
 def test_form_and_values():
@@ -23,8 +25,8 @@ def test_form_and_values():
     assert coco['categories'] == [dict(id=1, name='anomaly')]
     assert coco['info']['rule'] == 'PaperBoxRule' and coco['info']['settings'] == PaperBoxRule(offset=0.5).settings
     best, second = coco['annotations']
-    assert best == dict(id=1, image_id=1, category_id=1, iscrowd=0, bbox=[20.0, 20.0, 10.13, 6.0], score=0.75, area=30.0,
-                        segmentation=[[20.0, 20.0, 30.0, 20.0, 20.0, 26.0]])
+    assert best == dict(id=1, image_id=1, category_id=1, iscrowd=0, bbox=[20.0, 20.0, 10.13, 6.0], score=0.75,
+                        area=30.0, segmentation=[[20.0, 20.0, 30.0, 20.0, 20.0, 26.0]])
     assert second['id'] == 2 and second['area'] == 130.0 and len(second['segmentation']) == 2
 
 

@@ -112,7 +112,8 @@ def test_boxes_and_outlines_lie_in_the_image_on_any_grid(grid, size):
 
 def test_edges_move_inwards_but_not_from_the_border():
     outline = np.array([(10, 10), (50, 10), (50, 20), (30, 15), (10, 20)], np.float32)
-    np.testing.assert_allclose(shrink_outline(outline, 2, (100, 100)), [(12, 12), (48, 12), (48, 18), (30, 15), (12, 18)])
+    np.testing.assert_allclose(shrink_outline(outline, 2, (100, 100)),
+                               [(12, 12), (48, 12), (48, 18), (30, 15), (12, 18)])
     np.testing.assert_allclose(shrink_outline(outline, 9, (100, 100))[:, 1], [13, 13, 17, 15, 17])  # 30 % of 10 pixels
     at_corner = shrink_outline(outline - 10, 2, (100, 40))
     np.testing.assert_allclose((*at_corner.min(0), *at_corner.max(0)), (0, 0, 40, 8))

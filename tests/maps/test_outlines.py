@@ -10,7 +10,8 @@ def area(outline):
 
 
 def test_outline_lies_where_the_interpolated_map_crosses_the_level():
-    # Columns 0, 1, 0.5, 0: centres at x = 4, 12, 20, 28; the line x -> 0.25 crosses at 6 and 24, above 0.75 at 10 and 16.
+    # Columns 0, 1, 0.5, 0: centres at x = 4, 12, 20, 28; the line x -> 0.25 crosses at 6 and 24, above 0.75
+    # at 10 and 16.
     anomaly_map = np.tile([0, 1, 0.5, 0], (4, 1))
     outline = component_outline(anomaly_map, anomaly_map > 0.25, 0.25, (32, 32))
     np.testing.assert_allclose((*outline.min(0), *outline.max(0)), (6, 0, 24, 32), atol=1e-3)

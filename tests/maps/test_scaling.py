@@ -25,7 +25,8 @@ def deep_folder(tmp_path):
 
 
 def pixels(folder):
-    return np.concatenate([cv2.imread(str(path), cv2.IMREAD_UNCHANGED).ravel() for path in sorted(folder.rglob('*.png'))])
+    return np.concatenate([cv2.imread(str(path), cv2.IMREAD_UNCHANGED).ravel()
+                           for path in sorted(folder.rglob('*.png'))])
 
 
 def generate(deep_folder, teacher, store, sources=None, **settings):

@@ -77,7 +77,8 @@ def test_a_config_written_with_imports(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text('from mmdet.models.backbones import ResNet\nfrom mmdet.models.detectors import RetinaNet\n'
                     'from mmdet.models.dense_heads import RetinaHead\n'
-                    "model = dict(type=RetinaNet, backbone=dict(type=ResNet, depth=18, init_cfg=dict(type='Pretrained', "
+                    "model = dict(type=RetinaNet, backbone=dict(type=ResNet, depth=18, init_cfg="
+                    "dict(type='Pretrained', "
                     "checkpoint='torchvision://resnet18')), bbox_head=dict(type=RetinaHead, num_classes=80))\n")
     detector = read_detector(path, downloads=False)
     assert detector.num_classes == 80

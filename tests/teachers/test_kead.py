@@ -45,7 +45,8 @@ def reference(folder, teacher, image, name, surgery, aliased, normals):
     state = torch.load(folder / 'weights.pt', weights_only=True)
 
     def tower(picture):
-        return reference_tower(state, toy_config(), reference_transform(picture, 32), surgery, aliased, (3, 6, 9, 12), 10)
+        return reference_tower(state, toy_config(), reference_transform(picture, 32), surgery, aliased,
+                               (3, 6, 9, 12), 10)
 
     texts = reference_texts(lambda prompts: teacher.clip.model.encode_text(teacher.clip.tokenizer(prompts)),
                             TEXTS[name], FEW_TEMPLATES)

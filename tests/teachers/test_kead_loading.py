@@ -87,7 +87,7 @@ def test_prompts_are_averaged_as_unit_vectors_and_doubles_count_twice(clip):
 @pytest.mark.parametrize('model, pretrained, message', [
     ('ViT-B-16-plus', 'laion400m_e32', "unknown weights 'laion400m_e32' for 'ViT-B-16-plus'; give the path"),
     ('ViT-B-16-plus-240', 'laion5b', r"unknown weights 'laion5b' for .* or one of the tags \['laion400m_e31'"),
-    ('ViT-B-16-plus-241', 'laion400m_e32', "unknown open_clip model .* did you mean one of .*ViT-B-16-plus-240"),
+    ('ViT-B-16-plus-241', 'laion400m_e32', 'unknown open_clip model .* did you mean one of .*ViT-B-16-plus-240'),
     ('RN50', 'openai', "vision tower of 'RN50' does not fit: it is a ResNet"),
     ('convnext_base', 'laion400m_s13b_b51k', "'convnext_base' does not fit: it is the timm model 'convnext_base'"),
     ('ViT-B-16-SigLIP', 'webli', 'it is the timm model'),

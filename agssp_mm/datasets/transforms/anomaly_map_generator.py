@@ -73,8 +73,8 @@ class AnomalyMapGenerator(BaseTransform):
         levels, facts = read_map(path)
         if (facts['height'], facts['width']) != (height, width):
             raise ValueError(f'{name} has {height}x{width} pixels (height x width), but its map was made from '
-                             f'{facts["height"]}x{facts["width"]}: load the map before any resize or crop; if the image '
-                             'was replaced, generate the store again')
+                             f'{facts["height"]}x{facts["width"]}: load the map before any resize or crop; if the '
+                             'image was replaced, generate the store again')
         resized = cv2.resize(to_calibrated(levels), (width, height), interpolation=cv2.INTER_LINEAR)
         results['gt_seg_map'] = np.clip(resized, 0.0, 1.0)
         return results

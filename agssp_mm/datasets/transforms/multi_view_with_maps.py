@@ -15,8 +15,8 @@ class MultiViewWithMaps(BaseTransform):
     shows. Takes the same arguments. Stands between ``AnomalyMapGenerator`` and
     ``PackInputs(algorithm_keys=['gt_seg_map'])``; the geometric transforms of the views have to move maps too.
 
-    Required keys: ``img``, ``gt_seg_map`` (float32, (H, W)). Modified keys: ``img`` and ``gt_seg_map`` become lists with
-    one entry per view, in the order of the views; all other keys stay those of the image before.
+    Required keys: ``img``, ``gt_seg_map`` (float32, (H, W)). Modified keys: ``img`` and ``gt_seg_map`` become lists
+    with one entry per view, in the order of the views; all other keys stay those of the image before.
 
     Args:
         transforms: Pipelines, each a list of transforms.

@@ -12,8 +12,8 @@ class PseudoProposals(BaseTransform):
     For detectors of the Fast R-CNN kind, which are trained on proposals that another model made: with pseudo boxes
     there are none. Stands right before packing.
 
-    Required keys: ``gt_bboxes`` (MMDetection's boxes, xyxy in pixels), ``img_shape``. Added keys: ``proposals``, float32
-    (N, 4), xyxy, inside the image, and ``proposals_scores``, float32 (N, ), all 1.
+    Required keys: ``gt_bboxes`` (MMDetection's boxes, xyxy in pixels), ``img_shape``. Added keys: ``proposals``,
+    float32 (N, 4), xyxy, inside the image, and ``proposals_scores``, float32 (N, ), all 1.
 
     Args:
         num: Number of proposals; half of them shifted copies of the boxes, if there are any.

@@ -1,5 +1,6 @@
 # AGBP with the paper's second loss: cross-entropy over the declared sources of the images, weighted 0.1.
-# It needs maps whose sources were declared (tools/generate_maps.py ... --sources); with one source it switches itself off.
+# It needs maps whose sources were declared (tools/generate_maps.py ... --sources); with one source it switches itself
+# off.
 _base_ = './retinanet_efficientnet-lite0_agbp.py'
 
 model = dict(
@@ -14,7 +15,9 @@ model = dict(
         out_indices=(2, 3, 4),
         init_cfg=dict(type='EfficientNetLiteImageNet', variant='lite0')),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=1, in_channels=320, loss=dict(type='CrossEntropyLoss', loss_weight=0.1)))
+    head=dict(
+        type='LinearClsHead', num_classes=1, in_channels=320,
+        loss=dict(type='CrossEntropyLoss', loss_weight=0.1)))
 custom_hooks = [dict(type='SourceClassesHook'), dict(type='DistillationPretrainer', levels=(-2, -1))]
 
 train_pipeline = [

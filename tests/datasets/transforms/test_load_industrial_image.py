@@ -67,13 +67,15 @@ def test_sources_with_their_own_ranges_are_told_by_the_root(deep_folder, toy_tea
     for source in ('dark', 'bright'):
         expected = read_image(deep_folder / source / '1.png', MapStore.open(store).scaling.of(source))
         np.testing.assert_array_equal(load(transform, deep_folder / source / '1.png')['img'], expected)
-    with pytest.raises(ValueError, match=r"scales the grey values of its sources \['bright', 'dark'\] differently; give"):
+    message = r"scales the grey values of its sources \['bright', 'dark'\] differently; give"
+    with pytest.raises(ValueError, match=message):
         LoadIndustrialImage(store=store)
     with pytest.raises(ValueError, match='does not lie below image_root'):
         load(transform, tmp_path / 'elsewhere.png')
 
 
-@pytest.mark.parametrize('scope, last', [('mmdet', dict(type='PackDetInputs')), ('mmpretrain', dict(type='PackInputs'))])
+@pytest.mark.parametrize('scope, last', [('mmdet', dict(type='PackDetInputs')),
+                                         ('mmpretrain', dict(type='PackInputs'))])
 def test_pipelines_of_both_frameworks_take_it(deep_folder, scope, last):
     DefaultScope.get_instance(f'industrial-{scope}', scope_name=scope)
     steps = [dict(type='LoadIndustrialImage', value_range=(100, 1100)), dict(type='Resize', scale=(48, 64)), last]

@@ -32,7 +32,7 @@ def test_the_vv_path_is_found_from_the_arrays(tmp_path, capsys, surgery, aliased
     write_golden(tmp_path, surgery, aliased, image_size=size, class_ids=(2, 1))
     assert kead_parity.main([str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert f'taken: surgery={surgery!r}, levels=\'distinct\', feature_layers=(3, 6, 9, 12), dpam_layer=10' in out
+    assert f"taken: surgery={surgery!r}, levels='distinct', feature_layers=(3, 6, 9, 12), dpam_layer=10" in out
     assert out.count(' ok') == 11 and 'within the tolerance' in out
 
 
