@@ -3,7 +3,7 @@ PY := .venv/bin/python
 TEST_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo demo-smoke zoo lint
+.PHONY: help setup test test-all demo demo-smoke zoo lint docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -35,3 +35,7 @@ zoo: setup ## pretrain one member of every family of MMDetection's detectors; re
 lint: setup ## style
 	@$(PY) -m ruff --version >/dev/null 2>&1 || $(PY) -m pip install --quiet -r requirements/lint.txt
 	@$(PY) -m ruff check .
+
+docs: setup ## the documentation as a site in work_dirs/site
+	@$(PY) -m mkdocs --version >/dev/null 2>&1 || $(PY) -m pip install --quiet -r requirements/docs.txt
+	@PYTHONPATH=$(CURDIR) $(PY) -m mkdocs build --strict

