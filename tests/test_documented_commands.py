@@ -1,6 +1,12 @@
-"""The `agssp` commands in README and docs are such that the real parsers know them and all of their options."""
+"""The commands in README and docs: the real parsers take them, their configs and make targets exist.
+
+A block with commands of other programs needs `<!-- not run: reason -->` on the line before it.
+"""
 import argparse
 import re
+import runpy
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,23 +14,68 @@ import pytest
 from agssp_mm.cli import find_commands
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r'^```(?:bash|sh)\n(.*?)^```', re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'(<!-- not run: .+ -->\n)?^```(?:bash|sh)\n(.*?)^```', re.MULTILINE | re.DOTALL)
+SCRIPT = re.compile(r'(?:\.venv/bin/)?(?:python )?(tools/\S+\.py)(?: |$)')
+PLAIN = re.compile(r'export \w+=|\w+=\S+$|pip install -e \.')
+
+
+class Parsed(BaseException):
+    """Ends a script once its arguments are parsed."""
 
 
 def documented():
-    for page in [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]:
-        for block in BLOCK.findall(page.read_text()):
+    for page in [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]:
+        for excuse, block in BLOCK.findall(page.read_text()):
+            values = dict(re.findall(r'^(?:export )?(\w+)=(\S+)', block, re.MULTILINE))
             for line in block.replace('\\\n', ' ').splitlines():
-                if line.startswith('agssp '):
-                    yield pytest.param(line.split('  #')[0], id=f'{page.name}: {line[:50]}')
+                line = re.sub(r'\$\{?(\w+)\}?', lambda found, values=values: values.get(found[1], found[0]), line)
+                line = shlex.join(shlex.split(line, comments=True))
+                if line and not excuse:
+                    yield pytest.param(line, id=f'{page.name}: {line[:60]}')
+
+
+def check(line: str, monkeypatch) -> None:
+    words = shlex.split(line)
+    if line.startswith('agssp '):
+        modules = find_commands()
+        assert words[1] in modules, f'no command {words[1]}'
+        parser = argparse.ArgumentParser()
+        modules[words[1]].add_arguments(parser)
+        parser.parse_args(words[2:])
+    elif script := SCRIPT.match(line):
+        parse_in_script(ROOT / script[1], shlex.split(line[script.end():]), monkeypatch)
+    elif words[0] == 'make':
+        assert re.search(rf'^{words[1]}:', (ROOT / 'Makefile').read_text(), re.MULTILINE), f'no target {words[1]}'
+    else:
+        assert PLAIN.match(' '.join(words)), 'neither known nor excused by <!-- not run: reason --> before the block'
+    missing = [word for word in words if word.startswith('configs/') and '$' not in word and not (ROOT / word).exists()]
+    assert not missing
+
+
+def parse_in_script(script: Path, arguments: list[str], monkeypatch) -> None:
+    """Run a script up to where its own parser has taken the arguments."""
+    real = argparse.ArgumentParser.parse_args
+
+    def parse_and_stop(self, args=None, namespace=None):
+        real(self, args, namespace)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_and_stop)
+    monkeypatch.setattr(sys, 'argv', [str(script), *arguments])
+    monkeypatch.setattr(sys, 'path', [str(script.parent), *sys.path])
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(Parsed):
+        runpy.run_path(str(script), run_name='__main__')
 
 
 @pytest.mark.parametrize('line', list(documented()))
-def test_a_documented_command_exists_with_its_options(line):
-    command = line.split()[1]
-    modules = find_commands()
-    assert command in modules
-    parser = argparse.ArgumentParser()
-    modules[command].add_arguments(parser)
-    known = {option for action in parser._actions for option in action.option_strings}
-    assert set(re.findall(r'(?<!\S)--[a-z-]+', line)) <= known
+def test_a_documented_command_is_one(line, monkeypatch):
+    check(line, monkeypatch)
+
+
+@pytest.mark.parametrize('line', [
+    'agssp pretend', 'agssp report STORE --ou PAGE --colour', 'make nothing', 'tools/train.py CONFIG --no-such-option',
+    'python tools/train.py configs/no_such.py', 'rm -r work_dirs'])
+def test_a_wrong_command_is_noticed(line, monkeypatch):
+    with pytest.raises((AssertionError, SystemExit)):
+        check(line, monkeypatch)
