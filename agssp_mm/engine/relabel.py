@@ -1,4 +1,5 @@
 """Pseudo boxes of a second round: what a pretrained detector finds takes the place of what the maps gave."""
+import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def build_trained(config: Config, checkpoint: str | Path, device: str = 'cpu') -
     """
     from mmdet.registry import MODELS
     init_default_scope('mmdet')
-    model = MODELS.build(config.model)
+    settings = copy.deepcopy(config.model)
+    _drop_score_thresholds(settings.get('test_cfg'))
+    model = MODELS.build(settings)
     state = weights_of(read_checkpoint(checkpoint))
     own = model.state_dict()
     unfit = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
@@ -38,6 +41,15 @@ def build_trained(config: Config, checkpoint: str | Path, device: str = 'cpu') -
                          f'missing or of another shape, e.g. {unfit[:3]}; give the detector.pth that this config wrote')
     model.load_state_dict(state, strict=False)
     return model.to(device).eval()
+
+
+def _drop_score_thresholds(test_cfg: Any) -> None:
+    """Keep what detectors usually drop as too uncertain: after a short training few scores are high, and
+    :func:`keep_strongest` chooses by rank."""
+    for key, value in test_cfg.items() if isinstance(test_cfg, Mapping) else ():
+        if key == 'score_thr':
+            test_cfg[key] = 0.0
+        _drop_score_thresholds(value)
 
 
 def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_size: int = 8) -> dict[str, PseudoBoxes]:
@@ -75,13 +87,14 @@ def keep_strongest(boxes: Mapping[str, PseudoBoxes], per_image: float) -> dict[s
     One count replaces a threshold on scores, which no label is there to choose.
 
     Raises:
-        ValueError: If ``per_image`` is not positive.
+        ValueError: If ``per_image`` is not positive, or there is no box at all.
     """
     if not per_image > 0:
         raise ValueError(f'per_image is the mean number of boxes per image and must be > 0, got {per_image}')
     scores = np.sort(np.concatenate([each.scores for each in boxes.values()]))[::-1]
-    count = min(round(per_image * len(boxes)), len(scores))
-    least = scores[count - 1] if count else np.inf
+    if not len(scores):
+        raise ValueError(f'the detector finds nothing in any of {len(boxes)} images; train stage 2 for longer')
+    least = scores[min(max(round(per_image * len(boxes)), 1), len(scores)) - 1]
     kept = {name: each.scores >= least for name, each in boxes.items()}
     return {name: PseudoBoxes(each.boxes[kept[name]], each.scores[kept[name]], []) for name, each in boxes.items()}
 

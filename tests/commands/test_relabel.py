@@ -23,7 +23,7 @@ def trained(tmp_path):
         bbox_head=dict(type='RetinaHead', num_classes=1, in_channels=8, stacked_convs=1, feat_channels=8,
                        anchor_generator=dict(type='AnchorGenerator', octave_base_scale=1, scales_per_octave=1,
                                              ratios=[1.0], strides=[16, 32])),
-        test_cfg=dict(nms_pre=50, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20)),
+        test_cfg=dict(nms_pre=50, score_thr=0.99, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20)),
         work_dir=str(tmp_path)))
     config.dump(tmp_path / 'agdp.py')
     torch.manual_seed(0)

@@ -21,6 +21,8 @@ def test_strongest_of_all_images_are_kept():
     assert sum(len(each.boxes) for each in keep_strongest(boxes, 10).values()) == 3
     with pytest.raises(ValueError, match='must be > 0, got 0'):
         keep_strongest(boxes, 0)
+    with pytest.raises(ValueError, match='nothing in any of 1 images'):
+        keep_strongest(dict(c=found()), 1)
 
 
 def test_nested_tiny_and_protruding_detections():

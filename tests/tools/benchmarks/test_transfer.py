@@ -211,22 +211,28 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
              'train_dataloader.persistent_workers=False']
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
                  store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
-                 '--image-size', '96', '--amp', '--pretrain-options', *small, 'train_cfg.max_epochs=1',
-                 '--finetune-options', *small]
+                 '--image-size', '96', '--amp', '--recipe', 'trained+round2', '--pretrain-options', *small,
+                 'train_cfg.max_epochs=1', '--finetune-options', *small]
     done = script(*arguments, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [json.loads(text) for text in out.read_text().splitlines()]
     assert [(one['init'], one['recipe'], one['pretrain_seed'], one['seed']) for one in lines] == [
-        ('random', None, None, 3), ('imagenet', None, None, 3), ('agssp', 'trained', 0, 3), ('oracle', 'trained', 0, 3)]
+        ('random', None, None, 3), ('imagenet', None, None, 3), ('agssp', 'trained+round2', 0, 3),
+        ('oracle', 'trained+round2', 0, 3)]
     assert all(0 <= one['metrics']['mAP'] <= one['metrics']['mAP50'] <= 100 for one in lines)
     starts = [one['weights_sha256'] for one in lines]
     assert starts[:2] == [None, None] and len({*starts[2:]}) == 2
+    folders = {path.parent.name: path for path in (tmp_path / 'work' / 'pretrain').glob('*/second_round.json')}
+    assert len(folders) == 1 and 'agssp-trained-96' in min(folders)
+    boxes = json.loads(min(folders.values()).read_text())
+    assert [image['file_name'] for image in boxes['images']] == [f'{index}.png' for index in range(8)]
     again = script(*arguments, **environment)
     assert '4 runs, 4 of them done' in again.stdout and len(out.read_text().splitlines()) == 4
     assert [one['num_labels'] for one in lines] == [4] * 4
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()
-    assert '| steel | retinanet_efficientnet-lite0 | val | train_10pct | oracle (trained) | 1 | 1 |' in table
+    assert '| val | train_10pct | oracle (trained+round2) | 1 | 1 |' in table
+    assert '| steel | retinanet_efficientnet-lite0, 96 px, mixed precision | val |' in table
 
 
 def test_the_grid_script_makes_maps_and_passes_options_on(steel, tmp_path):

@@ -85,7 +85,7 @@ def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
     else:
         _use_images(bench, cfg.train_dataloader.dataset)
     base, *labels = run.recipe.split('+')
-    second = SECOND_ROUND in labels
+    second = SECOND_ROUND in labels and run.init != 'oracle'  # true boxes need no second look
     first_recipe = '+'.join([base, *(label for label in labels if label != SECOND_ROUND)])
     folder = _pretrain_once(cfg, bench, run, f'{run.init}-{first_recipe}')
     if second:
