@@ -228,6 +228,11 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     assert [image['file_name'] for image in boxes['images']] == [f'{index}.png' for index in range(8)]
     again = script(*arguments, **environment)
     assert '4 runs, 4 of them done' in again.stdout and len(out.read_text().splitlines()) == 4
+    started = (tmp_path / 'work' / 'pretrain').glob('*/done')
+    times = {path: path.stat().st_mtime_ns for path in started}
+    more = script(*arguments, '--init', 'agssp', '--seeds', '3', '4', **environment)
+    assert '2 runs, 1 of them done' in more.stdout and len(out.read_text().splitlines()) == 5, more.stderr[-3000:]
+    assert {path: path.stat().st_mtime_ns for path in times} == times and len(times) == 4
     assert [one['num_labels'] for one in lines] == [4] * 4
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()

@@ -19,7 +19,7 @@ from agssp_mm.maps.store import MapStore
 from .grid import Run
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
-DONE = 'done'
+DONE, WANTED = 'done', 'wanted.txt'
 SECOND_ROUND = 'round2'
 AGDP_CONFIGS = dict(frozen='agdp', trained='agdp_trained-backbone')
 
@@ -156,11 +156,13 @@ def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int) -> Pat
     cfg.randomness = dict(seed=seed)
     folder = bench.work_dir / kind / name
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / 'config.py'
-    if config.is_file() and config.read_text(encoding='utf-8') != cfg.pretty_text:
+    # The runner writes its own form of config.py over the one it was given, so what was wanted is kept beside it.
+    config, wanted = folder / 'config.py', folder / WANTED
+    if wanted.is_file() and wanted.read_text(encoding='utf-8') != cfg.pretty_text:
         raise ValueError(f'{folder} holds a training of another config; give another --work-dir, or delete it')
-    with write_atomically(config) as file:
-        file.write(cfg.pretty_text.encode())
+    for path in (config, wanted):
+        with write_atomically(path) as file:
+            file.write(cfg.pretty_text.encode())
     if not (folder / DONE).is_file():
         train(config, {}, folder)
         (folder / DONE).touch()
