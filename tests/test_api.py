@@ -206,7 +206,7 @@ def test_a_checkpoint_of_which_little_fits_is_taken_when_allowed(images, detecto
     assert (tensors(result.detector)[name] == 0.01).all()
 
 
-def refused(tmp_path, images, detector, message, kind=ValueError, out='out', **settings):
+def assert_refused(tmp_path, images, detector, message, kind=ValueError, out='out', **settings):
     before = contents(tmp_path)
     with pytest.raises(kind, match=message):
         agssp_mm.pretrain(images / 'images', detector, tmp_path / out, **{**SMALL, **settings})
@@ -230,15 +230,15 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(image_size=16), 'image_size must be at least 32'),
         (dict(val_annotations='val.json'), 'go with annotations'),
     ]:
-        refused(tmp_path, images, detector, message, **settings)
+        assert_refused(tmp_path, images, detector, message, **settings)
     for settings, message in [
         (dict(start='gone.pth'), 'checkpoint gone.pth does not exist'),
         (dict(maps=tmp_path / 'nowhere'), 'no map store at'),
         (dict(annotations='gone.json'), 'annotations: gone.json does not exist'),
     ]:
-        refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
-    refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
-    refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
+        assert_refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
+    assert_refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
+    assert_refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
 
 
 @pytest.mark.parametrize('changes, message', [
@@ -251,7 +251,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
 ])
 def test_configs_that_cannot_be_pretrained_are_refused(images, tmp_path, changes, message):
     write_config(Config({key: value for key, value in changes.items() if value}), tmp_path / 'bad.py', [])
-    refused(tmp_path, images, tmp_path / 'bad.py', message)
+    assert_refused(tmp_path, images, tmp_path / 'bad.py', message)
 
 
 @MODELS.register_module()
@@ -269,10 +269,10 @@ class _FrozenBackbone(BaseModule):
 def test_folders_of_others_are_refused(images, detector, tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.tex').touch()
-    refused(tmp_path, images, detector, 'holds files of something else', out='mine')
+    assert_refused(tmp_path, images, detector, 'holds files of something else', out='mine')
     agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', **SMALL)
-    refused(tmp_path, images, detector, r'the folder of another run \(agdp_epochs was 1, now 3\)', agdp_epochs=3)
-    refused(tmp_path, images, detector, 'holds this very run already', resume=False)
+    assert_refused(tmp_path, images, detector, r'the folder of another run \(agdp_epochs was 1, now 3\)', agdp_epochs=3)
+    assert_refused(tmp_path, images, detector, 'holds this very run already', resume=False)
 
 
 @pytest.mark.slow
