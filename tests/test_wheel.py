@@ -67,7 +67,7 @@ def test_its_metadata(wheel):
     hard = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
     assert {line.split('>')[0].strip() for line in hard} == {'torch', 'numpy', 'scikit-image', 'tifffile', 'Pillow',
                                                              'packaging'}
-    assert set(metadata.get_all('Provides-Extra')) == {'demo', 'kead', 'report', 'test'}
+    assert set(metadata.get_all('Provides-Extra')) == {'demo', 'docs', 'kead', 'report', 'test'}
     assert any(name.endswith('LICENSE') for name in archive.namelist())
 
 
