@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detector', default='retinanet_efficientnet-lite0', help='folder below configs/agssp')
     parser.add_argument('--init', nargs='+', default=['imagenet', 'agssp'], help=f'of {", ".join(INITS)}')
     parser.add_argument('--recipe', default='trained', help=f"AGDP's backbone, {' or '.join(RECIPES)} (default "
-                        'trained); a label after a plus keeps rows with other --pretrain-options apart')
+                        'trained); a label after a plus keeps rows with other --pretrain-options apart, and +roundN '
+                        'trains N times, each after the first on what the detector before it finds')
     parser.add_argument('--image-size', type=int, default=256, metavar='PIXELS', help='in all stages (default 256)')
     parser.add_argument('--amp', action='store_true', help='mixed precision in all stages (bfloat16 on a CPU)')
     parser.add_argument('--labels', nargs='+', default=['train_10pct'], help='annotation files to learn from')

@@ -49,6 +49,21 @@ def test_grid_has_whole_pairs_first_and_shares_pretrainings_in_turn(parts):
     assert [(run.recipe, run.image_size, run.amp) for run in labelled] == [('trained+paste', 192, True)]
 
 
+@pytest.mark.parametrize('recipe, rounds', [
+    ('trained', ('trained', 1)), ('trained+round2', ('trained', 2)), ('frozen+paste+round12', ('frozen+paste', 12)),
+    ('trained+rounded', ('trained+rounded', 1)),
+])
+def test_the_number_of_rounds_is_a_label_of_the_recipe(parts, recipe, rounds):
+    assert parts['grid'].split_rounds(recipe) == rounds
+
+
+@pytest.mark.parametrize('recipe', ['trained+round1', 'trained+round2+round3'])
+def test_odd_numbers_of_rounds_are_refused_before_anything_runs(parts, recipe):
+    with pytest.raises(ValueError, match='at most one label "roundN", with N from 2 on'):
+        parts['grid'].make_grid(['agdp'], ['all'], [0], [0], dataset='steel', split='dev', detector='small',
+                                recipe=recipe, epochs=4)
+
+
 def test_grid_refuses_an_unknown_initialisation(parts):
     with pytest.raises(ValueError, match=r"imagenet, agbp.*got \['clip'\]"):
         parts['grid'].make_grid(['clip'], ['train'], [0], [0], dataset='steel', split='dev', detector='small',
@@ -211,20 +226,21 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
              'train_dataloader.persistent_workers=False']
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
                  store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
-                 '--image-size', '96', '--amp', '--recipe', 'trained+round2', '--pretrain-options', *small,
+                 '--image-size', '96', '--amp', '--recipe', 'trained+round3', '--pretrain-options', *small,
                  'train_cfg.max_epochs=1', '--finetune-options', *small]
     done = script(*arguments, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [json.loads(text) for text in out.read_text().splitlines()]
     assert [(one['init'], one['recipe'], one['pretrain_seed'], one['seed']) for one in lines] == [
-        ('random', None, None, 3), ('imagenet', None, None, 3), ('agssp', 'trained+round2', 0, 3),
-        ('oracle', 'trained+round2', 0, 3)]
+        ('random', None, None, 3), ('imagenet', None, None, 3), ('agssp', 'trained+round3', 0, 3),
+        ('oracle', 'trained+round3', 0, 3)]
     assert all(0 <= one['metrics']['mAP'] <= one['metrics']['mAP50'] <= 100 for one in lines)
     starts = [one['weights_sha256'] for one in lines]
     assert starts[:2] == [None, None] and len({*starts[2:]}) == 2
-    folders = {path.parent.name: path for path in (tmp_path / 'work' / 'pretrain').glob('*/second_round.json')}
-    assert len(folders) == 1 and 'agssp-trained-96' in min(folders)
-    boxes = json.loads(min(folders.values()).read_text())
+    folders = {path.parent.name: path for path in (tmp_path / 'work' / 'pretrain').glob('*/next_round.json')}
+    assert ['agssp-trained+round2-96' in name for name in sorted(folders)] == [True, False]
+    assert 'agssp-trained-96' in max(folders)
+    boxes = json.loads(max(folders.values()).read_text())
     assert [image['file_name'] for image in boxes['images']] == [f'{index}.png' for index in range(8)]
     again = script(*arguments, **environment)
     assert '4 runs, 4 of them done' in again.stdout and len(out.read_text().splitlines()) == 4
@@ -232,11 +248,11 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     times = {path: path.stat().st_mtime_ns for path in started}
     more = script(*arguments, '--init', 'agssp', '--seeds', '3', '4', **environment)
     assert '2 runs, 1 of them done' in more.stdout and len(out.read_text().splitlines()) == 5, more.stderr[-3000:]
-    assert {path: path.stat().st_mtime_ns for path in times} == times and len(times) == 4
+    assert {path: path.stat().st_mtime_ns for path in times} == times and len(times) == 5
     assert [one['num_labels'] for one in lines] == [4] * 4
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()
-    assert '| val | train_10pct | oracle (trained+round2) | 1 | 1 |' in table
+    assert '| val | train_10pct | oracle (trained+round3) | 1 | 1 |' in table
     assert '| steel | retinanet_efficientnet-lite0, 96 px, mixed precision | val |' in table
 
 

@@ -1,4 +1,5 @@
 """Which trainings a grid consists of, and what each of them is made of."""
+import re
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -18,7 +19,8 @@ class Run:
         seed: Of the fine-tuning.
         pretrain_seed: Of the pretraining; ``None`` where there is none.
         recipe: Whether AGDP leaves the backbone ``frozen`` or ``trained``, and after a plus a label of what else its
-            options change, e.g. ``trained+paste``; ``None`` without AGDP.
+            options change, e.g. ``trained+paste``, or ``round3`` for so many rounds, each after the first on the boxes
+            of the detector before; ``None`` without AGDP.
         dataset, detector: Names of the data set's folder and of the config.
         epochs: Of the fine-tuning.
         image_size: Longer side of the images of both trainings in pixels.
@@ -43,6 +45,20 @@ class Run:
         return '-'.join(f'{value}' for value in asdict(self).values() if value is not None)
 
 
+def split_rounds(recipe: str) -> tuple[str, int]:
+    """Split ``trained+paste+round3`` into the recipe of every round, ``trained+paste``, and their number, 3.
+
+    Raises:
+        ValueError: If there are several such labels, or the number is below 2.
+    """
+    parts = recipe.split('+')
+    found = [part for part in parts if re.fullmatch(r'round\d+', part)]
+    rounds = int(found[0].removeprefix('round')) if found else 1
+    if len(found) > 1 or found and rounds < 2:
+        raise ValueError(f'a recipe has at most one label "roundN", with N from 2 on; got {recipe!r}')
+    return '+'.join(part for part in parts if part not in found), rounds
+
+
 def make_grid(inits: list[str], labels: list[str], seeds: list[int], pretrain_seeds: list[int], *, dataset: str,
               split: str, detector: str, recipe: str, epochs: int, image_size: int = 256,
               amp: bool = False) -> list[Run]:
@@ -58,6 +74,7 @@ def make_grid(inits: list[str], labels: list[str], seeds: list[int], pretrain_se
     if unknown or recipe.split('+')[0] not in RECIPES:
         raise ValueError(f'there are the initialisations {", ".join(INITS)} and the recipes {", ".join(RECIPES)} '
                          f'(or one of them, a plus and a label); got {unknown or recipe!r}')
+    split_rounds(recipe)
     if not (inits and labels and seeds and pretrain_seeds):
         raise ValueError('a grid needs at least one initialisation, label set, seed and pretraining seed')
     return [Run(init, dataset, label, split, seed,

@@ -16,11 +16,10 @@ from agssp_mm.files import write_atomically
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.store import MapStore
 
-from .grid import Run
+from .grid import Run, split_rounds
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
-DONE, WANTED = 'done', 'wanted.txt'
-SECOND_ROUND = 'round2'
+DONE, WANTED, NEXT_ROUND = 'done', 'wanted.txt', 'next_round.json'
 AGDP_CONFIGS = dict(frozen='agdp', trained='agdp_trained-backbone')
 
 
@@ -78,21 +77,19 @@ def _agbp(bench: Bench, run: Run) -> Path:
 
 
 def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
-    """AGDP, and once more on what its detector finds where the recipe says so."""
+    """AGDP, and as often again on what its detector finds as the recipe says."""
     cfg = _agdp_config(bench, run, start)
     if run.init == 'oracle':
         cfg.train_dataloader.dataset = _true_boxes(bench, cfg.train_dataloader.dataset.pipeline)
     else:
         _use_images(bench, cfg.train_dataloader.dataset)
-    base, *labels = run.recipe.split('+')
-    second = SECOND_ROUND in labels and run.init != 'oracle'  # true boxes need no second look
-    first_recipe = '+'.join([base, *(label for label in labels if label != SECOND_ROUND)])
-    folder = _pretrain_once(cfg, bench, run, f'{run.init}-{first_recipe}')
-    if second:
-        boxes = _relabel(bench, run, folder)
+    recipe, rounds = split_rounds(run.recipe)
+    first = folder = _pretrain_once(cfg, bench, run, f'{run.init}-{recipe}')
+    for number in range(2, 1 + (1 if run.init == 'oracle' else rounds)):  # true boxes need no second look
+        boxes = _relabel(bench, run, folder, first)
         cfg = _agdp_config(bench, run, start)
         cfg.train_dataloader.dataset = _coco_dataset(bench, boxes, cfg.train_dataloader.dataset.pipeline)
-        folder = _pretrain_once(cfg, bench, run, f'{run.init}-{run.recipe}')
+        folder = _pretrain_once(cfg, bench, run, f'{run.init}-{recipe}+round{number}')
     return folder / 'detector.pth'
 
 
@@ -104,18 +101,18 @@ def _agdp_config(bench: Bench, run: Run, start: Path | None) -> Config:
     return cfg
 
 
-def _relabel(bench: Bench, run: Run, folder: Path) -> Path:
-    """What the detector of the first round finds, as many boxes as that round was given."""
-    target = folder / 'second_round.json'
+def _relabel(bench: Bench, run: Run, folder: Path, first: Path) -> Path:
+    """What the detector of one round finds, as many boxes as the first round was given."""
+    target = folder / NEXT_ROUND
     if not target.is_file():
         store = MapStore.open(bench.store)
-        rule = TASK_UTILS.build(load_config(folder / 'config.py').train_dataloader.dataset.rule)
+        rule = TASK_UTILS.build(load_config(first / 'config.py').train_dataloader.dataset.rule)
         wanted = set(bench.names.read_text(encoding='utf-8').splitlines())
         counts = [len(boxes.boxes) for name, boxes in load_or_make_boxes(store, rule).items() if name in wanted]
         arguments = ['relabel', folder / 'config.py', folder / 'detector.pth', bench.names, bench.store, target,
                      '--root', bench.image_root, '--image-size', run.image_size, '--per-image', np.mean(counts)]
         if main([str(argument) for argument in arguments]):
-            raise ValueError(f'the second round of {folder} could not be labelled')
+            raise ValueError(f'the boxes of the round after {folder} could not be made')
     return target
 
 
