@@ -42,7 +42,8 @@ def _describe(path: Path, collection: str, root: Path) -> dict[str, Any]:
 
 def _parts(path: Path) -> list[str]:
     """Types of the model's main parts."""
-    model = Config.fromfile(path).get('model') or {}
+    # Those of YOLOv8 import MMYOLO, which need not be there.
+    model = Config.fromfile(path, import_custom_modules=False).get('model') or {}
     parts = [model, *(model.get(name) for name in ('backbone', 'neck', 'bbox_head', 'head', 'roi_head'))]
     types = [str(part['type']) for part in parts if isinstance(part, dict) and part.get('type')]
     return [one.rsplit('.', 1)[-1] for one in types if one != 'BackbonePretrainer']
