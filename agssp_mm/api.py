@@ -106,30 +106,37 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     found = read_detector(detector, downloads)
     start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
-    store = Path(maps) if maps else folder.path / 'maps'
-    maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
-    if maps is None:
-        build_teacher(maker)  # refuses what does not fit before anything is written
-    labels = _labels(annotations, val_annotations, annotated_images, listed)
-    settings = _settings(recipe, images=str(images), store=str(store), out=str(out), start=start,
+    maker = _teacher(teacher) if maps is None else None
+    settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
+                         images=str(images), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
                          bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
-                         num_images=len(listed), image_size=image_size or choose_image_size(listed),
-                         held_out=min(_HELD_OUT, len(listed) // 10), **labels)
-    _check_devices(devices)
+                         image_size=image_size or choose_image_size(listed))
     ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
-    identity = _identity(settings, found, listed, maker, maps, amp, ranges)
+    identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
-    if maps is not None:
-        MapStore.open(store)
-    configs = _derive(found, settings, amp, allow_partial)
-    configs['maps'] = Config(dict(images=str(images), image_root=settings.image_root, store=str(store),
-                                  sources=dict(sources or {}) or None, teacher=maker if maps is None else None,
-                                  batch_size=8, seed=settings.seed, **ranges))
-    has_other_labels = folder.claim(identity, annotations and {name: getattr(settings, name) for name in _LABELS})
-    paths = _write(configs, folder.path, found, keep=is_there, other_labels=has_other_labels)
+    making = _maps_config(settings, sources, maker, ranges)
+    configs = dict(_derive(found, settings, amp, allow_partial), maps=making)
+    paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
     _run_stages(folder, paths, None if maps else device or 'auto', devices, found.notes)
-    return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()), store,
-                          try_to_write_run_page(folder.path))
+    return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
+                          Path(settings.store), try_to_write_run_page(folder.path))
+
+
+def _teacher(teacher: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Its config; refuses what does not fit before anything is written."""
+    maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
+    build_teacher(maker)
+    return maker
+
+
+def _maps_config(settings: RecipeSettings, sources: Mapping[str, str] | None, teacher: Mapping[str, Any] | None,
+                 ranges: Mapping[str, Any]) -> Config:
+    """How the maps are made; without a teacher they have to be there."""
+    if teacher is None:
+        MapStore.open(settings.store)
+    return Config(dict(images=settings.images, image_root=settings.image_root, store=settings.store,
+                       sources=dict(sources or {}) or None, teacher=teacher, batch_size=8, seed=settings.seed,
+                       **ranges))
 
 
 def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -> dict[str, Any]:
@@ -146,12 +153,15 @@ def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -
                 val_annotations=str(val_annotations or annotations))
 
 
-def _settings(recipe: Mapping[str, Any], **chosen: Any) -> RecipeSettings:
+def _settings(recipe: Mapping[str, Any], listed: ImageList, **chosen: Any) -> RecipeSettings:
+    chosen.update(num_images=len(listed), held_out=min(_HELD_OUT, len(listed) // 10))
     known = set(RecipeSettings.__dataclass_fields__) - set(chosen)
     unknown = sorted(set(recipe) - known)
     if unknown:
         raise ValueError(f'unknown settings {unknown}; there are: {", ".join(sorted(known))}')
-    return RecipeSettings(**recipe, **chosen)
+    settings = RecipeSettings(**recipe, **chosen)
+    _check_devices(settings.devices)
+    return settings
 
 
 def _check_devices(devices: int) -> None:
@@ -159,13 +169,13 @@ def _check_devices(devices: int) -> None:
         raise ValueError(f'devices: {devices} asked for, but there are {torch.cuda.device_count()} GPUs')
 
 
-def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList, teacher: Mapping[str, Any],
-              maps: Any, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList,
+              teacher: Mapping[str, Any] | None, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
     """What the results depend on."""
     digest = hashlib.sha256(json.dumps(detector.config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
     kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
     return dict(kept, version=__version__, detector=detector.name, detector_config=digest,
-                image_list=listed.fingerprint(), teacher=None if maps else dict(teacher), amp=amp,
+                image_list=listed.fingerprint(), teacher=teacher, amp=amp,
                 **{name: list(pair) for name, pair in ranges.items() if pair})
 
 
@@ -181,6 +191,13 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
         for config in configs.values():
             next(hook for hook in config.custom_hooks if hook['type'] == 'LoadReportHook')['allow_partial'] = True
     return dict(configs, finetune=derive_finetune(detector, settings, needs))
+
+
+def _claim(folder: RunFolder, identity: Mapping[str, Any], labelled: RecipeSettings | None,
+           configs: Mapping[str, Config], found: SourceDetector, keep: bool) -> dict[str, Path]:
+    """Make the folder this run's, and write its configs."""
+    labels = labelled and {name: getattr(labelled, name) for name in _LABELS}
+    return _write(configs, folder.path, found, keep, other_labels=folder.claim(identity, labels))
 
 
 def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector, keep: bool,
