@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import resource
 import runpy
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.files import write_atomically
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
+from agssp_mm.version import __version__
 
 SUMMARY = 'try the pretraining on every family of box detectors in MMDetection'
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +103,19 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
+def commit() -> str:
+    """Version and commit of this checkout, for the page; the version alone where git does not know it."""
+    git = ['git', '-C', str(ROOT)]
+    try:
+        head = subprocess.run([*git, 'rev-parse', '--short=12', 'HEAD'], check=True, capture_output=True, text=True)
+        # A page of the sweep itself is no change of the code.
+        changed = subprocess.run([*git, 'status', '--porcelain', '--', 'agssp_mm', 'tools'], check=True,
+                                 capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return f'{__version__}, commit {head.stdout.strip()}{" with changes" if changed.stdout.strip() else ""}'
+
+
 def read_results(path: Path, code: str | None) -> dict[str, dict[str, Any]]:
     """Results per family, the newest of each; of one state of the code, or of any."""
     lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
@@ -139,8 +154,8 @@ def run_family(family: dict[str, Any], data: Path, work_dir: Path, seconds: floa
     found = json.loads(result.read_text()) if result.is_file() else dict(steps={'derive': f'exit status {status}'})
     for checkpoint in folder.rglob('*.pth'):
         checkpoint.unlink()
-    return dict(found, family=family['family'], config=family['config'], code=fingerprint(), status=status,
-                seconds=round(time.monotonic() - started, 1))
+    return dict(found, family=family['family'], config=family['config'], code=fingerprint(), commit=commit(),
+                status=status, seconds=round(time.monotonic() - started, 1))
 
 
 def _in_child(arguments: list[str], log: Path, gibibytes: float) -> None:

@@ -9,6 +9,8 @@ import torch
 from mmengine.utils import get_installed_path
 from torch import nn
 
+from agssp_mm.version import __version__
+
 TOOLS = Path(__file__).parents[2] / 'tools'
 STEPS = ('derive', 'AGBP', 'AGDP', 'export', 'original', 'six classes')
 PASSED = dict.fromkeys(STEPS, 'yes')
@@ -83,16 +85,18 @@ def test_a_process_that_is_stopped_is_a_failure_with_a_reason(tools, tmp_path):
     assert any(word in result['steps']['derive'] for word in ('killed', 'stopped after 0 s'))
     assert result['status'] == 'stopped after 0 s'
     assert (result['family'], result['code']) == ('yolox', tools['sweep'].fingerprint())
+    assert result['commit'] == tools['sweep'].commit() and result['commit'].startswith(__version__)
 
 
 def test_the_page_names_every_step_and_every_failure(tools):
     families = [dict(family=name, config=f'mmdet::{name}/{name}_tiny.py') for name in 'abc']
     results = dict(
         a={'steps': PASSED, 'backbone': 'ResNet', 'channels': [4, 8], 'original': [9, 10], 'six classes': [8, 10],
-           'notes': ['a note']},
-        b=dict(steps=dict(derive='yes', AGBP='ImportError: no package')))
+           'notes': ['a note'], 'commit': '1.0, commit abc'},
+        b=dict(steps=dict(derive='yes', AGBP='ImportError: no package'), commit='1.0, commit def'))
     page = tools['report'].write_report(families, dict(sort='tracking'), results, '3.9')
     assert '**1 of 3 families pass every step (33.3%).** Not run yet: c.' in page
+    assert 'The code was agssp_mm 1.0, commit abc; 1.0, commit def.' in page
     assert '| a | a_tiny | ResNet (4, 8) | yes | yes | yes | yes | yes | yes | 9/10 | 8/10 |' in page
     assert '| b | b_tiny | – | yes | **no** | – | – | – | – | – | – |' in page
     assert '- **b**, AGBP: ImportError: no package' in page

@@ -21,6 +21,7 @@ on two made images, and the exported detector is loaded back into the original m
 Loading passes when every tensor whose shape does not depend on the number of classes is bit-equal afterwards.
 "Loaded" counts the tensors that arrived, of all in the model. `make zoo` puts the packages of `requirements/zoo.txt`,
 which some of the detectors import, beside the environment; without them those families fail.
+The code was agssp_mm {code}.
 
 **{passed} of {listed} families pass every step ({share:.1%}).** {missing}
 
@@ -49,7 +50,7 @@ def write_report(families: Sequence[Mapping[str, Any]], excluded: Mapping[str, s
     text = _HEAD.format(
         listed=len(families), passed=len(passed), share=len(passed) / len(families), mmdet=mmdet_version,
         missing=f'Not run yet: {", ".join(missing)}.' if missing else 'The others are named below with their reasons.',
-        steps=' | '.join(STEPS), rules='---|' * len(STEPS))
+        code=_code(results), steps=' | '.join(STEPS), rules='---|' * len(STEPS))
     rows = [_row(one, results[one['family']]) for one in families if one['family'] in results]
     failures = [f'- **{one["family"]}**, {step}: {reason}{_cause(one["family"])}' for one in families
                 for step, reason in results.get(one['family'], dict(steps={}))['steps'].items() if reason != 'yes']
@@ -60,6 +61,12 @@ def write_report(families: Sequence[Mapping[str, Any]], excluded: Mapping[str, s
              '## What was changed in a detector', '\n'.join(notes) or 'Nothing.',
              '## Folders of configs that are no family of box detectors', '\n'.join(left_out)]
     return '\n\n'.join(parts) + '\n'
+
+
+def _code(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The states of the code that the results were made by."""
+    states = dict.fromkeys(one.get('commit', 'of an unknown state') for one in results.values())
+    return '; '.join(states) or 'of no run yet'
 
 
 def _cause(family: str) -> str:
