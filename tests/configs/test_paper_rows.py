@@ -264,6 +264,38 @@ def test_each_stage_takes_up_what_the_one_before_wrote(name):
             key: value for key, value in agdp.model.backbone.items() if key not in own}
 
 
+# loss of the classifier, lr, batch, milestones, transforms that only this row has
+INDUSTRIAL = {
+    CSPDARKNET: ('CrossEntropyLoss', 0.01, 256, [60, 90, 180], {'RandomResizedCrop'}),
+    YOLOV8: ('CrossEntropyLoss', 0.01, 256, [60, 90, 180], {'RandomResizedCrop'}),
+    RESNET: ('CrossEntropyLoss', 0.01, 256, [60, 90, 180], {'RandomResizedCrop'}),
+    SWIN: ('LabelSmoothLoss', 5e-4, 320, None, {'RandomResizedCrop', 'RandAugment', 'RandomErasing'}),
+    MOCO: (None, 9.6, 512, None, {'MultiView'}), SIMMIM: (None, 1.25e-4, 320, [160], {'SimMIMMaskGenerator'}),
+}
+
+
+@pytest.mark.parametrize('name', INDUSTRIAL)
+def test_the_industrial_rows_are_stage_1_without_anomaly_maps(name):
+    loss, lr, batch, milestones, transforms = INDUSTRIAL[name]
+    config, stage_1 = load(f'{name}_industrial'), load(f'{name}_agbp')
+    text = ' '.join(strings_of(config.train_dataloader.to_dict()) + [one.type for one in config.custom_hooks])
+    assert 'AnomalyMapGenerator' not in text and 'DistillationPretrainer' not in text
+    assert {f'mmpretrain.{one}' for one in transforms} <= set(strings_of(config.train_dataloader.to_dict()))
+    assert config.optim_wrapper.optimizer.lr == pytest.approx(lr)
+    assert (config.train_dataloader.batch_size, config.train_cfg.max_epochs) == (batch, 200)
+    assert config.param_scheduler[-1].get('milestones') == milestones
+    # mmpretrain's Swin does not count the patch embedding
+    assert config.model.backbone.frozen_stages == stage_1.model.backbone.frozen_stages - (name == SWIN)
+    assert config.get('load_from') == stage_1.get('load_from')
+    if loss:
+        assert (config.model.head.num_classes, config.model.head.loss.type) == (61, loss)
+        assert config.model.head.loss.get('loss_weight', 1.0) == 1.0 and hook(config, 'SourceClassesHook')
+    if name == SWIN:
+        assert config.model.train_cfg.augments == [dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]
+        assert config.model.head.loss.label_smooth_val == 0.1
+        assert config.train_dataloader.dataset.pipeline[-2].erase_prob == 0.25
+
+
 SIMMIM_IMAGENET = 'simmim_swin-base_16xb128-amp-coslr-800e_in1k-192_20220916-a0e931ac.pth'
 # Folder and start of the rows that fine-tune from elsewhere: what load_from and the backbone's checkpoint end with.
 STARTS = {
@@ -278,6 +310,7 @@ STARTS = {
     (DINO, 'imagenet'): (SIMMIM_IMAGENET, None),
     **{(name, 'after-agbp'): (f'work_dirs/{name if name in YOLO else SIMMIM}_agbp/backbone.pth', None)
        for name in PAPER},
+    **{(name, 'industrial'): (f'work_dirs/{name}_industrial/epoch_200.pth', None) for name in INDUSTRIAL},
 }
 
 

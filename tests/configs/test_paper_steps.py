@@ -29,12 +29,12 @@ INPUT_SIZES = dict(YOLOX=640, YOLODetector=640, FasterRCNN=640, DINO=640, SimMIM
 CLASSES = dict(casting_billet=6, steel_pipe=4, gc10=10)
 # Backbone parts that a stage must leave alone; None is all of it.
 FROZEN = {
-    'yolox_cspdarknet_cls': dict(agbp=CSPDARKNET, agdp=None, finetune=()),
-    'yolov8_cspdarknet_cls': dict(agbp=CSPDARKNET, agdp=None, finetune=()),
-    'yolox_r50_cls': dict(agbp=RESNET, agdp=None, finetune=()),
-    'yolox_r50_mocov3': dict(agbp=RESNET, agdp=None, finetune=()),
-    'yolox_swin-b_cls': dict(agbp=SWIN, agdp=None, finetune=()),
-    'yolox_swin-b_simmim': dict(agbp=SWIN, agdp=None, finetune=()),
+    'yolox_cspdarknet_cls': dict(agbp=CSPDARKNET, industrial=CSPDARKNET, agdp=None, finetune=()),
+    'yolov8_cspdarknet_cls': dict(agbp=CSPDARKNET, industrial=CSPDARKNET, agdp=None, finetune=()),
+    'yolox_r50_cls': dict(agbp=RESNET, industrial=RESNET, agdp=None, finetune=()),
+    'yolox_r50_mocov3': dict(agbp=RESNET, industrial=RESNET, agdp=None, finetune=()),
+    'yolox_swin-b_cls': dict(agbp=SWIN, industrial=SWIN, agdp=None, finetune=()),
+    'yolox_swin-b_simmim': dict(agbp=SWIN, industrial=SWIN, agdp=None, finetune=()),
     'faster-rcnn_swin-b_simmim': dict(agdp=None, finetune=SWIN),
     'dino_swin-b_simmim': dict(agdp=None, finetune=SWIN),
 }
@@ -118,7 +118,8 @@ def shrink_backbone(backbone):
         backbone.widen_factor = 0.125
     elif 'arch' in backbone:
         backbone.update(arch=dict(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]), img_size=SIDE)
-        backbone.stage_cfgs.block_cfgs.window_size = 2
+        backbone.setdefault('stage_cfgs', Config(dict(block_cfgs=dict())))
+        backbone.stage_cfgs.setdefault('block_cfgs', {})['window_size'] = 2
     else:
         backbone.update(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2)
 
@@ -144,6 +145,8 @@ def shrink(config):
         model.encoder.num_layers = model.decoder.num_layers = 1
     elif model.type == 'ImageClassifier':
         model.head.update(in_channels=128, num_classes=2)  # as many as the made corpus has sources
+        if 'num_classes' in model.data_preprocessor:
+            model.data_preprocessor.num_classes = 2
     elif model.type == 'MoCoV3':
         model.neck.update(in_channels=128, hid_channels=16, out_channels=8)
         model.head.predictor.update(in_channels=8, hid_channels=16, out_channels=8)
@@ -161,10 +164,11 @@ def shrink(config):
 
 
 def stage_of(path):
-    return next(stage for stage in ('agbp', 'agdp', 'finetune') if f'_{stage}' in path.stem)
+    return next(stage for stage in ('agbp', 'industrial', 'agdp', 'finetune') if f'_{stage}' in path.stem)
 
 
-OTHER_STARTS = ('_after-agbp', '_coco', '_imagenet', '_scratch')  # the same training; test_paper_rows.py compares them
+# The same training; test_paper_rows.py compares them.
+OTHER_STARTS = ('_after-agbp', '_coco', '_finetune_industrial', '_imagenet', '_scratch')
 CONFIGS = [path for name in PAPER for path in sorted((ROOT / name).glob('*.py'))
            if not path.stem.endswith(OTHER_STARTS)]
 

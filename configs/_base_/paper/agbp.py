@@ -26,6 +26,13 @@ geometry = [
 ]
 packing = [dict(type='mmpretrain.PackInputs', algorithm_keys=['gt_seg_map'], meta_keys=('img_path', 'img_shape'))]
 train_pipeline = [*loading, *geometry, dict(type='PhotoMetricDistortion'), *packing]
+# For the rows without anomaly maps, "cls, industrial".
+plain_pipeline = [
+    loading[0],
+    dict(type='mmpretrain.RandomResizedCrop', scale=224),
+    dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
+    *packing,
+]
 train_dataloader = dict(
     batch_size=1024,
     num_workers=8,  # not the paper's
