@@ -10,12 +10,14 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .backbone_weights import load_local_weights
+from .folding import fold_batch_norms
 from .token_grids import to_grid
 
 LIBRARIES = ('timm', 'torchvision', 'mmpretrain')
 _IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _HALF = (127.5, ) * 3, (127.5, ) * 3
 _KEYS = {'library', 'name', 'weights'}
+_PROBE = 64  # pixels, at least
 
 
 def check_backbone(backbone: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -75,18 +77,23 @@ class FrozenBackbone(nn.Module):
         self.requires_grad_(False)
         if self.by_module:
             self._check_modules()
+        side = -(-_PROBE // self.multiple) * self.multiple
+        self.model = fold_batch_norms(self.model, self._levels_of, side).to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised RGB -> one (B, C, h, w) float tensor for each level."""
+        """(B, 3, H, W) normalised RGB, fastest channels last -> one (B, C, h, w) float tensor for each level."""
+        return self._levels_of(self.model, x)
+
+    def _levels_of(self, model: nn.Module, x: Tensor) -> list[Tensor]:
         if self.by_module:
-            return [to_grid(output, x.shape[-2:], name) for name, output in zip(self.levels, self._tapped(x))]
-        if hasattr(self.model, 'forward_intermediates'):
+            return [to_grid(output, x.shape[-2:], name) for name, output in zip(self.levels, self._tapped(model, x))]
+        if hasattr(model, 'forward_intermediates'):
             try:
-                return self.model.forward_intermediates(x, indices=list(self.levels), intermediates_only=True,
-                                                        norm=True, output_fmt='NCHW')
+                return model.forward_intermediates(x, indices=list(self.levels), intermediates_only=True, norm=True,
+                                                   output_fmt='NCHW')
             except (AssertionError, IndexError) as error:
                 raise ValueError(f'{self.name} has no levels {list(self.levels)}: {error}') from error
-        outputs = self.model(x)
+        outputs = model(x)
         if max(self.levels) >= len(outputs) or min(self.levels) < -len(outputs):
             raise ValueError(f'the backbone {self.name} returns {len(outputs)} levels, but levels={self.levels} was '
                              'given')
@@ -151,12 +158,12 @@ class FrozenBackbone(nn.Module):
             raise ValueError(f'{self.name} has no modules {missing}; its first are '
                              f'{[name for name, _ in self.model.named_children()]}')
 
-    def _tapped(self, x: Tensor) -> list[Any]:
-        modules, outputs = dict(self.model.named_modules()), {}
+    def _tapped(self, model: nn.Module, x: Tensor) -> list[Any]:
+        modules, outputs = dict(model.named_modules()), {}
         handles = [modules[name].register_forward_hook(lambda _, __, output, name=name: outputs.update({name: output}))
                    for name in self.levels]
         try:
-            self.model(x)
+            model(x)
         finally:
             for handle in handles:
                 handle.remove()

@@ -44,7 +44,7 @@ class EnsembleTeacher(Teacher):
         ValueError: If there are too few members, or the weights do not fit them.
     """
 
-    version = 1
+    version = 2
     needs_fit = True
 
     def __init__(self, teachers: Sequence[TeacherLike] | Mapping[str, Mapping[str, Any]] | None = None,

@@ -44,7 +44,7 @@ class MutualTeacher(FeatureTeacher):
         ValueError: If a setting is out of range.
     """
 
-    version = 1
+    version = 2
     default_levels, default_long_side = (3, ), 256
 
     def __init__(self, *args: Any, num_references: int = 96, num_patches: int = 256,

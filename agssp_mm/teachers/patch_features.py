@@ -1,5 +1,5 @@
 """Frozen patch features of images, from any backbone of timm, torchvision, mmpretrain or MMEngine's registry."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import cv2
@@ -12,6 +12,7 @@ from .backbones import FrozenBackbone, check_backbone
 #: EfficientNet-Lite0 with ImageNet weights from a pip package: strides 4, 8, 16, 32; 24, 40, 112, 320 channels.
 DEFAULT_BACKBONE = dict(type='mmpretrain.TIMMBackbone', model_name='tf_efficientnet_lite0', features_only=True,
                         out_indices=(1, 2, 3, 4), init_cfg=dict(type='EfficientNetLiteImageNet', variant='lite0'))
+_PIXELS = 512 * 512  # that go through the backbone at once: more is no faster, and takes memory
 
 
 class PatchFeatures:
@@ -81,11 +82,12 @@ class PatchFeatures:
         model = self._load()
         inputs = [self._to_input(image) for image in images]
         found: list[np.ndarray | None] = [None] * len(images)
-        for size in dict.fromkeys(one.shape for one in inputs):
-            places = [place for place, one in enumerate(inputs) if one.shape == size]
-            joined = self._joined(model(torch.stack([inputs[place] for place in places]).to(self._device)))
+        for places in _of_one_size(inputs):
+            stacked = torch.stack([inputs[place] for place in places]).to(self._device)
+            joined = self._joined(model(stacked.permute(0, 3, 1, 2)))  # channels last, as the backbone wants them
             for place, features in zip(places, joined.permute(0, 2, 3, 1).cpu(), strict=True):
-                found[place] = np.ascontiguousarray(features.numpy())
+                # a copy: else a small grid would keep the features of its whole batch
+                found[place] = features.contiguous().numpy().copy()
         return found
 
     def _joined(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -98,12 +100,13 @@ class PatchFeatures:
         return joined
 
     def _to_input(self, image: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) uint8 BGR -> (h, w, 3) normalised RGB."""
         height, width = image.shape[:2]
         ratio, multiple = self.long_side / max(height, width), self._model.multiple
         size = [max(1, round(side * ratio / multiple)) * multiple for side in (width, height)]
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-        rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1])).permute(2, 0, 1).float()
-        mean, std = (torch.tensor(given if given is not None else own, dtype=torch.float32)[:, None, None]
+        rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1])).float()
+        mean, std = (torch.tensor(given if given is not None else own, dtype=torch.float32)
                      for given, own in ((self._mean, self._model.mean), (self._std, self._model.std)))
         return (rgb - mean) / std
 
@@ -111,3 +114,11 @@ class PatchFeatures:
         if self._model is None:
             self._model = FrozenBackbone(self.backbone, self.levels).to(self._device)
         return self._model
+
+
+def _of_one_size(inputs: Sequence[torch.Tensor]) -> Iterator[list[int]]:
+    """Places of inputs that may go through together: of one size, and not too many."""
+    for size in dict.fromkeys(one.shape for one in inputs):
+        places = [place for place, one in enumerate(inputs) if one.shape == size]
+        step = max(1, _PIXELS // (size[0] * size[1]))
+        yield from (places[start:start + step] for start in range(0, len(places), step))

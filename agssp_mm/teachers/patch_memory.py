@@ -33,7 +33,7 @@ class PatchMemoryTeacher(FeatureTeacher):
         ValueError: If a setting is out of range.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, *args: Any, bank_size: int = 10_000, selection: str = 'greedy', neighbours: int = 1,
                  blur: float = 0.5, **settings: Any) -> None:

@@ -1,5 +1,6 @@
 """A frozen-feature teacher: what lies off the subspace of the usual patches."""
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,27 +10,30 @@ from mmengine.registry import TASK_UTILS
 from .feature_statistics import FeatureStatistics, Subspace, subspace_of
 from .feature_teacher import FeatureTeacher, flat
 
+_HELD = 64 * 2 ** 20  # bytes of features that the first subspace is learned from: some 200 images of 512 pixels
+
 
 @TASK_UTILS.register_module()
 class SubspaceTeacher(FeatureTeacher):
     """Scores patches by their distance from a linear subspace of frozen features.
 
     The residual of a principal component analysis of patch features, in units of its usual spread, as in the Gaussian
-    view of PaDiM (https://arxiv.org/abs/2011.08785). Fitted on unlabelled images of which many may be defective: a
-    first pass learns the subspace from all patches, a second one from those that are not among the least usual of
-    their image. Mean and covariance are streamed, so the memory does not depend on the number of images.
+    view of PaDiM (https://arxiv.org/abs/2011.08785). Fitted on unlabelled images of which many may be defective: the
+    first images, as many as fit into 64 MiB of features, tell a first subspace; the final one is learned from the
+    patches of all images that are not among the least usual of their image by that first one. Mean and covariance are
+    streamed, so the memory does not depend on the number of images, and each image is looked at once.
 
     Args:
         *args, **settings: Of :class:`agssp_mm.teachers.feature_teacher.FeatureTeacher`.
         explained: Share of the variance inside the subspace, in [0, 1).
-        trim: Share of the patches of each image that the second pass leaves out, in [0, 1); 0 = one pass. Normal
-            images are not trimmed.
+        trim: Share of the patches of each image that are left out, the least usual, in [0, 1). Normal images are not
+            trimmed.
 
     Raises:
         ValueError: If a setting is out of range.
     """
 
-    version = 2
+    version = 3
     default_levels, default_long_side = (3, ), 512
 
     def __init__(self, *args: Any, explained: float = 0.9, trim: float = 0.1, **settings: Any) -> None:
@@ -48,23 +52,32 @@ class SubspaceTeacher(FeatureTeacher):
         """Learn the subspace of the usual patches.
 
         Args:
-            images: (H, W, 3) uint8 BGR arrays of any size; iterated once, or twice with ``trim``.
+            images: (H, W, 3) uint8 BGR arrays of any size; iterated once.
 
         Raises:
             ValueError: If there is no image, or all patches are alike.
         """
-        found = self._fit_pass(images, None)
+        stream = map(flat, self._stream(images))
         trims = self._settings['trim'] and self._normals is None
-        self._subspace = self._fit_pass(images, found) if trims else found
-
-    def _fit_pass(self, images: Iterable[np.ndarray], known: Subspace | None) -> Subspace:
-        statistics = FeatureStatistics()
-        for features in self._stream(images):
-            vectors = flat(features)
-            if known is not None:
-                residuals = known.residuals(vectors)
-                vectors = vectors[residuals <= np.quantile(residuals, 1 - self._settings['trim'])]
+        statistics, held = FeatureStatistics(), []
+        for vectors in stream:
             statistics.add(vectors)
+            if trims:
+                held.append(vectors)
+                if sum(one.nbytes for one in held) >= _HELD:
+                    break
+        if trims and held:
+            statistics = self._trimmed(chain(held, stream), self._solved(statistics))
+        self._subspace = self._solved(statistics)
+
+    def _trimmed(self, stream: Iterable[np.ndarray], known: Subspace) -> FeatureStatistics:
+        statistics = FeatureStatistics()
+        for vectors in stream:
+            residuals = known.residuals(vectors)
+            statistics.add(vectors[residuals <= np.quantile(residuals, 1 - self._settings['trim'])])
+        return statistics
+
+    def _solved(self, statistics: FeatureStatistics) -> Subspace:
         if not statistics.count or not statistics.scatter.any():
             raise ValueError('SubspaceTeacher.fit needs images whose patches differ; '
                              f'{statistics.count} patches were seen')
