@@ -27,7 +27,7 @@ def fold_batch_norms(model: nn.Module, outputs: Callable[[nn.Module, Tensor], Se
         A folded copy, or ``model`` itself where nothing can be folded or the copy gives something else.
     """
     folded = copy.deepcopy(model)
-    if not any([_fold_children(module) for module in list(folded.modules())]):
+    if not sum(_fold_children(module) for module in list(folded.modules())):
         return model
     probe = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     try:
@@ -37,16 +37,16 @@ def fold_batch_norms(model: nn.Module, outputs: Callable[[nn.Module, Tensor], Se
     return folded if all(map(_alike, wanted, found)) else model
 
 
-def _fold_children(parent: nn.Module) -> bool:
-    done = False
+def _fold_children(parent: nn.Module) -> int:
+    folded = 0
     for (conv_name, conv), (norm_name, norm) in pairwise(list(parent.named_children())):
         if (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
                 and conv.out_channels == norm.num_features):
             setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
             # timm's norms carry dropout and activation as children; of a plain one nothing is left
             setattr(parent, norm_name, nn.Sequential(*norm.children()))
-            done = True
-    return done
+            folded += 1
+    return folded
 
 
 def _alike(wanted: Tensor, found: Tensor) -> bool:
