@@ -2,10 +2,8 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,16 @@ import torch
 from mmengine.config import Config
 
 from agssp_mm.engine.launch import use_mixed_precision
-from agssp_mm.engine.train import train_config
 from agssp_mm.images import ImageList, list_images
 from agssp_mm.maps.from_config import build_teacher, generate_from_config
 from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
-                              find_input_needs, inspect_backbone, read_detector, write_config)
+                              find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
+                              write_config)
 from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.labels import count_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
+from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
@@ -62,8 +61,9 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
              **recipe: Any) -> PretrainResult:
     """Pretrain a detector on unlabelled images: maps if there are none, AGBP, AGDP.
 
-    ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` and ``finetune.py``, the map store ``maps/``,
-    ``backbone.pth``, ``detector.pth``, the logs of the stages below ``agbp/`` and ``agdp/``, and ``report.html``. All
+    ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` (and ``agdp_round2.py``, ...) and ``finetune.py``,
+    the map store ``maps/``, ``backbone.pth``, ``detector.pth``, the logs of the stages below folders named like their
+    configs, and ``report.html``. All
     is checked before anything is written. A run that was interrupted goes on where it was, with the configs as they
     stand in ``out``.
 
@@ -93,8 +93,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         strict: Refuse a ``start`` that lacks any tensor of the backbone.
         allow_partial: Start from a checkpoint of which less than half fits, as long as a tensor does.
         **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
-            ``agdp_epochs``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``, ``rule``,
-            ``workers``, ``seed``.
+            ``agdp_epochs``, ``agdp_rounds``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``,
+            ``rule``, ``workers``, ``seed``.
 
     Raises:
         FileNotFoundError: If images, config or a checkpoint do not exist.
@@ -115,9 +115,13 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
-    configs = dict(_derive(found, settings, amp, allow_partial), maps=making)
+    found, configs = _derive(found, settings, amp, allow_partial)
+    configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
-    _run_stages(folder, paths, None if maps else device or 'auto', devices, found.notes)
+    for note in found.notes:
+        print(f'note: {note}')
+    _make_maps(paths, None if maps else device or 'auto')
+    train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
 
@@ -180,17 +184,25 @@ def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageL
 
 
 def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
-            allow_partial: bool) -> dict[str, Config]:
+            allow_partial: bool) -> tuple[SourceDetector, dict[str, Config]]:
+    """The configs of all trainings, and the detector with what there is to say about them."""
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
-    configs = dict(agbp=derive_agbp(detector, settings, facts, needs),
-                   agdp=derive_agdp(detector, settings, facts, needs))
+    reason, rounds, notes = why_one_round(detector, needs), settings.agdp_rounds, detector.notes
+    if reason and rounds > 1:
+        notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
+                         f'because {reason}')
+        rounds = 1
+    configs = dict(agbp=derive_agbp(detector, settings, facts, needs))
+    for number in range(1, 1 + rounds):
+        configs[round_files(number)[0]] = derive_agdp(detector, settings, facts, needs, number)
     if amp:
         for config in configs.values():
             use_mixed_precision(config)
     if allow_partial:
         for config in configs.values():
             next(hook for hook in config.custom_hooks if hook['type'] == 'LoadReportHook')['allow_partial'] = True
-    return dict(configs, finetune=derive_finetune(detector, settings, needs))
+    configs['finetune'] = derive_finetune(detector, settings, needs)
+    return replace(detector, notes=notes), configs
 
 
 def _claim(folder: RunFolder, identity: Mapping[str, Any], labelled: RecipeSettings | None,
@@ -209,35 +221,14 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
     if other_labels and paths['finetune'].is_file():
         os.replace(paths['finetune'], folder / 'finetune.py.old')
     for name, path in paths.items():
+        title = titles.get(name, 'stage 2 (AGDP) once more, on what the detector of the round before finds')
         if not (keep and path.is_file()):
-            write_config(configs[name], path, [f'{detector.name}: {titles[name]}', *detector.notes])
+            write_config(configs[name], path, [f'{detector.name}: {title}', *detector.notes])
     return paths
 
 
-def _run_stages(folder: RunFolder, paths: Mapping[str, Path], device: str | None, devices: int,
-                notes: Sequence[str]) -> None:
-    """Run what is not done yet, as the configs say. No device: the maps are there."""
-    for note in notes:
-        print(f'note: {note}')
+def _make_maps(paths: Mapping[str, Path], device: str | None) -> None:
+    """Make the maps as their config says. No device: they are there."""
     if device is not None:
-        print(f'1 of 3, anomaly maps: {paths["maps"]}', flush=True)
+        print(f'1 of {1 + len(trainings(paths))}, anomaly maps: {paths["maps"]}', flush=True)
         print(generate_from_config(paths['maps'], None if device == 'auto' else device), flush=True)
-    for number, stage, name in ((2, 'agbp', 'backbone.pth'), (3, 'agdp', 'detector.pth')):
-        if (folder.path / name).is_file():
-            print(f'{number} of 3, {stage}: done before, {folder.path / name} is there', flush=True)
-            continue
-        print(f'{number} of 3, {stage}: {paths[stage]}, logs in {folder.path / stage}', flush=True)
-        _train(paths[stage], devices)
-        folder.take_up(stage, name)
-
-
-def _train(config: Path, devices: int) -> None:
-    if devices == 1:
-        train_config(config)
-        return
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}', '-m',
-               'agssp_mm.engine.train', str(config), '--launcher', 'pytorch']
-    status = subprocess.run(command, check=False).returncode
-    if status:
-        raise RuntimeError(f'the training {config} on {devices} devices failed with exit status {status}; the same '
-                           'call goes on from its last checkpoint once the cause is gone')

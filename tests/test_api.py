@@ -16,8 +16,10 @@ from mmengine.registry import MODELS, TASK_UTILS
 import agssp_mm
 from agssp_mm import api
 from agssp_mm.datasets.synthetic import make_dataset
+from agssp_mm.maps.box_cache import load_or_make_boxes
+from agssp_mm.maps.coco import read_pseudo_boxes
 from agssp_mm.maps.store import MapStore
-from agssp_mm.recipes import write_config
+from agssp_mm.recipes import running, write_config
 from agssp_mm.recipes.building import build
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
 from mmengine.hub import get_config
@@ -73,8 +75,8 @@ def test_images_and_a_config_become_checkpoints(images, detector, tmp_path):
 def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, detector, tmp_path, monkeypatch):
     out = tmp_path / 'out'
     trained = []
-    real = api.train_config
-    monkeypatch.setattr(api, 'train_config', lambda path: (trained.append(path.stem), real(path)))
+    real = running.train_config
+    monkeypatch.setattr(running, 'train_config', lambda path: (trained.append(path.stem), real(path)))
     agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
     before = {name: (out / name).read_bytes() for name in ('backbone.pth', 'detector.pth')}
     agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
@@ -111,6 +113,36 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     assert Config.fromfile(out / 'finetune.py').train_cfg.max_epochs == 7
     assert Config.fromfile(out / 'finetune.py').val_dataloader.dataset.ann_file == str(annotations)
     assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
+
+
+def test_a_second_round_learns_the_boxes_that_the_first_finds(images, detector, tmp_path, monkeypatch, capsys):
+    out, trained = tmp_path / 'out', []
+    real = running.train_config
+    monkeypatch.setattr(running, 'train_config', lambda path: (trained.append(path.stem), real(path)))
+    result = agssp_mm.pretrain(images / 'images', detector, out, agdp_rounds=2, **SMALL)
+    assert trained == ['agbp', 'agdp', 'agdp_round2']
+    assert sorted(path.name for path in result.configs) == ['agbp.py', 'agdp.py', 'agdp_round2.py', 'finetune.py',
+                                                            'maps.py']
+    # as many boxes as the rule found, by the first round's detector; the second round is trained on these
+    first = Config.fromfile(out / 'agdp.py').train_dataloader.dataset
+    by_rule = load_or_make_boxes(MapStore.open(out / 'maps'), TASK_UTILS.build(first.rule))
+    boxes = read_pseudo_boxes(out / 'boxes_round2.json')
+    assert sum(len(each.boxes) for each in boxes.values()) == sum(len(each.boxes) for each in by_rule.values()) > 0
+    second = Config.fromfile(out / 'agdp_round2.py')
+    assert second.train_dataloader.dataset.boxes == str(out / 'boxes_round2.json')
+    assert second.train_dataloader.dataset.get('rule') is None
+    assert second.load_from == str(out / 'backbone.pth')
+    last, earlier = tensors(result.detector), tensors(out / 'agdp' / 'detector.pth')
+    assert any(not torch.equal(last[name], earlier[name]) for name in last)
+    assert all(torch.equal(value, tensors(out / 'agdp_round2' / 'detector.pth')[name]) for name, value in last.items())
+    # interrupted in the second round: it alone is trained again, on the boxes that are there
+    before = (out / 'boxes_round2.json').stat().st_mtime_ns
+    (out / 'detector.pth').unlink()
+    agssp_mm.pretrain(images / 'images', detector, out, agdp_rounds=2, **SMALL)
+    assert trained == ['agbp', 'agdp', 'agdp_round2', 'agdp_round2']
+    assert (out / 'boxes_round2.json').stat().st_mtime_ns == before
+    assert all(torch.equal(tensors(out / 'detector.pth')[name], value) for name, value in last.items())
+    assert '3 of 4, agdp: done before' in capsys.readouterr().out
 
 
 def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):

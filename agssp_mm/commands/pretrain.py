@@ -5,7 +5,8 @@ from ..recipes.settings import RecipeSettings
 from .options import add_listing_arguments, add_teacher_arguments, parse_sources, teacher_config
 
 SUMMARY = 'pretrain a detector on unlabelled images: maps, AGBP, AGDP'
-_PASSED_ON = ('agbp_epochs', 'agdp_epochs', 'finetune_epochs', 'batch_size', 'agbp_lr', 'agdp_lr', 'workers', 'seed')
+_PASSED_ON = ('agbp_epochs', 'agdp_epochs', 'agdp_rounds', 'finetune_epochs', 'batch_size', 'agbp_lr', 'agdp_lr',
+              'workers', 'seed')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,9 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     for stage in ('agbp', 'agdp', 'finetune'):
         parser.add_argument(f'--{stage}-epochs', type=int, default=default[f'{stage}_epochs'], metavar='N',
                             help='(default %(default)s)')
+    parser.add_argument('--agdp-rounds', type=int, default=default['agdp_rounds'], metavar='N',
+                        help='train AGDP so many times, each after the first on the boxes that the detector before it '
+                             'finds (default %(default)s)')
     parser.add_argument('--agbp-lr', type=float, default=default['agbp_lr'], help='(default %(default)s)')
     parser.add_argument('--agdp-lr', type=float, help="(default: the config's own, scaled to the batch)")
     parser.add_argument('--workers', type=int, default=default['workers'],

@@ -1,15 +1,9 @@
 """``agssp relabel``: a pretrained detector and unlabelled images in, pseudo boxes of a second round out."""
 import argparse
-from pathlib import Path
 
-import torch
-
-from ..engine.launch import load_config
-from ..engine.relabel import build_trained, detect_boxes, detections_to_coco, keep_strongest
+from ..engine.next_round import make_next_round
 from ..images import list_images
 from ..maps.box_quality import IOU_THRESHOLDS, judge_boxes, read_true_boxes
-from ..maps.coco import write_coco
-from ..maps.store import MapStore
 from .options import add_image_arguments
 
 SUMMARY = 'let a pretrained detector make the pseudo boxes of a second round, as COCO JSON'
@@ -21,9 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='the detector.pth that it wrote')
     add_image_arguments(parser)
     parser.add_argument('store', help='map store of the images; says their sizes')
-    parser.add_argument('out', help='COCO JSON to write, for CocoDataset')
-    parser.add_argument('--per-image', type=float, default=1.5,
-                        help='how many boxes to keep per image on average, best first over all images (default 1.5)')
+    parser.add_argument('out', help='COCO JSON to write, for PseudoBoxDataset(boxes=...)')
+    parser.add_argument('--per-image', type=float,
+                        help='how many boxes to keep per image on average, best first over all images (default: as '
+                             'many as the config was trained on)')
     parser.add_argument('--image-size', type=int, default=256, metavar='PIXELS',
                         help='longer side that the images are scaled to, as in the training (default 256)')
     parser.add_argument('--batch-size', type=int, default=8)
@@ -35,19 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the boxes; with annotations, print how good they are."""
     truth = read_true_boxes(args.annotations) if args.annotations else None
-    images = list_images(args.images, args.root)
-    records = {record.name: record for record in MapStore.open(args.store).index}
-    missing = [entry.name for entry in images if entry.name not in records]
-    if missing:
-        raise ValueError(f'{len(missing)} of {len(images)} images are not in {args.store}, e.g. {missing[:3]}; '
-                         'give the store and the list that the detector was pretrained with')
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = build_trained(load_config(args.config), args.checkpoint, device)
-    boxes = keep_strongest(detect_boxes(model, images, args.image_size, args.batch_size), args.per_image)
-    sizes = {name: (records[name].height, records[name].width) for name in boxes}
-    write_coco(args.out, detections_to_coco(boxes, sizes, dict(
-        description='pseudo boxes made by a pretrained detector', checkpoint=Path(args.checkpoint).name,
-        per_image=args.per_image, image_size=args.image_size)))
+    boxes = make_next_round(args.config, args.checkpoint, list_images(args.images, args.root), args.store, args.out,
+                            per_image=args.per_image, image_size=args.image_size, batch_size=args.batch_size,
+                            device=args.device)
     counts = [len(each.boxes) for each in boxes.values()]
     print(f'{sum(counts)} pseudo boxes in {len(counts)} images, {counts.count(0)} images without: {args.out}')
     if truth is not None:

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, TASK_UTILS
 from ..images import ImageList, list_images
 from ..maps.box_cache import load_or_make_boxes
 from ..maps.boxes import PseudoBoxes
+from ..maps.coco import read_pseudo_boxes
 from ..maps.records import MapRecord
 from ..maps.store import MapStore
 
@@ -26,6 +27,8 @@ class PseudoBoxDataset(BaseDataset):
         images: Folder, text file of names or COCO JSON (only file names are read), relative to ``data_root``.
         store: Folder of the map store; it must cover the images.
         rule: Config of the box rule, e.g. ``dict(type='PaperBoxRule')``; ``None`` makes no boxes.
+        boxes: COCO JSON of finished pseudo boxes, such as those of a second round (``agssp relabel``), in place of a
+            rule; it must cover the images.
         image_root: Folder that listed names are relative to; relative to ``data_root``.
         data_root: Prepended to ``images`` and ``image_root``.
         with_mask: Add the outline of each component as a COCO polygon, for mask heads.
@@ -38,20 +41,24 @@ class PseudoBoxDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: If images or store do not exist.
-        ValueError: If the store does not cover the images, or no pseudo box is found in any of them.
+        ValueError: If store or boxes do not cover the images, no pseudo box is found in any of them, or the settings
+            do not go together.
     """
 
     METAINFO = dict(classes=('anomaly', ), palette=[(220, 20, 60)])
 
-    def __init__(self, images: str, store: str, rule: dict | None = None, *, image_root: str | None = None,
-                 data_root: str = '', with_mask: bool = False, held_out: int = 0, filter_cfg: dict | None = None,
-                 return_classes: bool = False, **kwargs: Any):
+    def __init__(self, images: str, store: str, rule: dict | None = None, *, boxes: str | None = None,
+                 image_root: str | None = None, data_root: str = '', with_mask: bool = False, held_out: int = 0,
+                 filter_cfg: dict | None = None, return_classes: bool = False, **kwargs: Any):
         unknown = set(filter_cfg or ()) - {'filter_empty_gt', 'min_size'}
         if unknown:
             raise ValueError(f'filter_cfg knows "filter_empty_gt" and "min_size", got {sorted(unknown)}')
+        if rule is not None and boxes is not None:
+            raise ValueError(f'rule={rule} makes boxes of the maps and boxes={boxes!r} are finished ones: give one of '
+                             'them and set the other to None')
         if with_mask and rule is None:
             raise ValueError('with_mask=True needs a box rule: give rule=dict(type=...)')
-        self.images, self.store_path, self.image_root = images, store, image_root
+        self.images, self.store_path, self.image_root, self.boxes = images, store, image_root, boxes
         self.rule, self.with_mask, self.held_out = rule, with_mask, held_out
         self.return_classes = return_classes
         kwargs.setdefault('data_prefix', {})
@@ -94,15 +101,23 @@ class PseudoBoxDataset(BaseDataset):
         return records[:self.held_out] if self.test_mode else records[self.held_out:]
 
     def _boxes_of(self, store: MapStore, records: list[MapRecord]) -> dict[str, PseudoBoxes]:
-        if self.rule is None:
+        if self.rule is None and self.boxes is None:
             return {}
-        boxes = load_or_make_boxes(store, TASK_UTILS.build(self.rule))
+        boxes = self._finished_boxes(records) if self.boxes else load_or_make_boxes(store, TASK_UTILS.build(self.rule))
         counts = [len(boxes[record.name].boxes) for record in records]
         if not any(counts):
-            raise ValueError(f'{self.rule["type"]} found no pseudo box in any of {len(records)} images; '
-                             f'lower its threshold or look at the maps in {self.store_path}')
+            raise ValueError(f'no pseudo box in any of {len(records)} images ({self.boxes or self.rule["type"]}); '
+                             f'lower the threshold of the rule, or look at the maps in {self.store_path}')
         empty = sum(count == 0 for count in counts)
         print_log(f'{sum(counts)} pseudo boxes in {len(counts)} images, {empty} images without', logger='current')
+        return boxes
+
+    def _finished_boxes(self, records: list[MapRecord]) -> dict[str, PseudoBoxes]:
+        boxes = read_pseudo_boxes(os.path.join(self.data_root or '', self.boxes))
+        missing = [record.name for record in records if record.name not in boxes]
+        if missing:
+            raise ValueError(f'{len(missing)} of {len(records)} images are not in {self.boxes}, e.g. {missing[:3]}; '
+                             'make the boxes for this list of images')
         return boxes
 
     def _data_info(self, index: int, record: MapRecord, root: Path, label: int,
@@ -124,7 +139,7 @@ class PseudoBoxDataset(BaseDataset):
         if self.test_mode or not self.filter_cfg:
             return self.data_list
         min_size = self.filter_cfg.get('min_size', 0)
-        drop_empty = self.filter_cfg.get('filter_empty_gt', False) and self.rule is not None
+        drop_empty = self.filter_cfg.get('filter_empty_gt', False) and (self.rule or self.boxes) is not None
         kept = [info for info in self.data_list
                 if min(info['height'], info['width']) >= min_size and (info['instances'] or not drop_empty)]
         if not kept:

@@ -1,6 +1,6 @@
 """Pseudo boxes as COCO JSON, for whoever trains from annotation files."""
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,54 @@ def boxes_to_coco(boxes: Mapping[str, PseudoBoxes], records: Iterable[MapRecord]
     return dict(info=info, images=images, annotations=annotations, categories=[dict(id=1, name=CATEGORY)])
 
 
+def read_pseudo_boxes(path: str | Path) -> dict[str, PseudoBoxes]:
+    """Read boxes that :func:`boxes_to_coco` or ``agssp relabel`` made.
+
+    Args:
+        path: COCO JSON of the one category ``anomaly``.
+
+    Returns:
+        Name of each image, as in ``file_name`` -> its boxes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no COCO JSON, or has other categories: labels have no place in the pretraining.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no {path}; agssp make-boxes or agssp relabel write such files')
+    try:
+        coco = json.loads(Path(path).read_text(encoding='utf-8'))
+        names = {image['id']: image['file_name'] for image in coco['images']}
+        categories = [category['name'] for category in coco['categories']]
+        annotations: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names.values()}
+        for annotation in coco['annotations']:
+            annotations[names[annotation['image_id']]].append(annotation)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is no COCO JSON of pseudo boxes ({type(error).__name__}: {error})') from error
+    if categories != [CATEGORY]:
+        raise ValueError(f'{path} has the categories {categories}; pseudo boxes are of the one category "{CATEGORY}", '
+                         'and labels have no place in the pretraining')
+    return {name: PseudoBoxes.of([_corners(each['bbox']) for each in found],
+                                 [each.get('score', 1.0) for each in found],
+                                 [_outlines(each.get('segmentation')) for each in found])
+            for name, found in annotations.items()}
+
+
 def write_coco(path: str | Path, coco: dict[str, Any]) -> None:
     """Write COCO JSON, atomically; the folder is made if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
         file.write(json.dumps(coco).encode() + b'\n')
+
+
+def _corners(xywh: Sequence[float]) -> tuple[float, ...]:
+    x, y, width, height = xywh
+    return x, y, x + width, y + height
+
+
+def _outlines(segmentation: Sequence[Sequence[float]] | None) -> list[np.ndarray]:
+    return [np.reshape(outline, (-1, 2)) for outline in segmentation or ()]
 
 
 def _annotation(annotation_id: int, image_id: int, box: np.ndarray, score: np.float32,

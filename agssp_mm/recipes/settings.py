@@ -16,6 +16,8 @@ class RecipeSettings:
         held_out: Images that AGBP measures its agreement on instead of training with them.
         agbp_epochs: Length of stage 1.
         agdp_epochs: Length of stage 2.
+        agdp_rounds: How often stage 2 is trained, each time after the first on the boxes that the detector before it
+            finds.
         finetune_epochs: Length of the fine-tuning.
         batch_size: Images per step and process in stage 1; stage 2 and the fine-tuning take half.
         devices: Number of processes, for the learning rate.
@@ -44,6 +46,7 @@ class RecipeSettings:
     held_out: int = 0
     agbp_epochs: int = 5
     agdp_epochs: int = 4
+    agdp_rounds: int = 1
     finetune_epochs: int = 40
     batch_size: int = 16
     devices: int = 1
@@ -62,8 +65,8 @@ class RecipeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = dict(image_size=32, agbp_epochs=1, agdp_epochs=1, finetune_epochs=1, batch_size=1, devices=1,
-                     held_out=0, workers=0)
+        least = dict(image_size=32, agbp_epochs=1, agdp_epochs=1, agdp_rounds=1, finetune_epochs=1, batch_size=1,
+                     devices=1, held_out=0, workers=0)
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ValueError(f'{name} must be at least {lowest}, got {getattr(self, name)}')

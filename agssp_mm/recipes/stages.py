@@ -11,6 +11,7 @@ from .classes import set_num_classes
 from .initial_values import init_what_nothing_sets
 from .input_needs import InputNeeds, find_input_needs
 from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
+from .rounds import round_files
 from .runtime import loader, runtime
 from .schedule import agbp_optimizer, detector_optimizer, short_schedule
 from .settings import RecipeSettings
@@ -76,7 +77,7 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
 
 
 def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
-                needs: InputNeeds | None = None) -> Config:
+                needs: InputNeeds | None = None, round_number: int = 1) -> Config:
     """Stage 2: training neck and head on pseudo boxes of the one class ``anomaly``.
 
     Masks of the same components come along where the detector learns masks. Optimizer and hooks are the config's own,
@@ -87,6 +88,8 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         settings: Of the run.
         facts: Of its backbone, if known already.
         needs: Of its input, if known already.
+        round_number: From 2 on the boxes are those that the detector of the round before found, see
+            :func:`~agssp_mm.recipes.rounds.round_files`.
 
     Returns:
         A config for MMEngine's runner. It starts from ``backbone.pth`` and writes ``detector.pth``.
@@ -107,10 +110,12 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
                                   detector.needs_proposals, detector.needs_texts)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
     moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
-    dataset = _images(settings, rule=settings.rule, with_mask=detector.masks is not None,
+    stage, boxes = round_files(round_number)
+    made = dict(rule=settings.rule) if boxes is None else dict(boxes=str(Path(settings.out) / boxes))
+    dataset = _images(settings, **made, with_mask=detector.masks is not None,
                       filter_cfg=dict(filter_empty_gt=True), pipeline=usual, **_texts(detector))
     config = dict(
-        runtime(detector, settings, 'agdp'),
+        runtime(detector, settings, stage),
         model=model,
         train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agdp_epochs),

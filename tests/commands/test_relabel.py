@@ -56,6 +56,10 @@ def test_a_checkpoint_of_another_model_and_images_without_maps(trained, image_fo
     arguments = ['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json')]
     assert main(arguments) == 2
     assert '12 of 12 images are not in' in capsys.readouterr().err
+    arguments[3] = str(image_folder / 'deep')
+    assert main(arguments) == 2
+    assert 'how many boxes to keep is not known' in capsys.readouterr().err
+    arguments += ['--per-image', '1']
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), trained[1])
     arguments[3] = str(image_folder / 'deep')
     assert main(arguments) == 2

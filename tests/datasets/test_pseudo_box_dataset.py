@@ -8,7 +8,10 @@ from mmengine.registry import DATASETS, DefaultScope
 import agssp_mm  # noqa: F401
 from agssp_mm.datasets.pseudo_box_dataset import PseudoBoxDataset
 from agssp_mm.images import list_images
+from agssp_mm.maps.box_cache import load_or_make_boxes
+from agssp_mm.maps.coco import boxes_to_coco, write_coco
 from agssp_mm.maps.generate import generate_maps
+from agssp_mm.maps.paper_boxes import PaperBoxRule
 from agssp_mm.maps.store import MapStore
 
 RULE = dict(type='PaperBoxRule', offset=20.0)
@@ -121,11 +124,39 @@ def test_wrong_settings_are_refused(image_folder, store, tmp_path):
         build(image_folder, store, rule=None, with_mask=True)
     faintest = min(MapStore.open(store).index, key=lambda record: record.peak).name
     (tmp_path / 'one.txt').write_text(faintest)
-    with pytest.raises(ValueError, match='PaperBoxRule found no pseudo box in any of 1 images'):
+    with pytest.raises(ValueError, match=r'no pseudo box in any of 1 images \(PaperBoxRule\)'):
         PseudoBoxDataset(str(tmp_path / 'one.txt'), store, dict(type='PaperBoxRule', offset=0.0),
                          image_root=str(image_folder))
     with pytest.raises(FileNotFoundError, match='no map store at'):
         build(image_folder, str(tmp_path / 'nowhere'))
+
+
+def test_finished_boxes_take_the_place_of_a_rule(image_folder, store, tmp_path):
+    by_rule = build(image_folder, store)
+    maps = MapStore.open(store)
+    rule = PaperBoxRule(offset=20.0)
+    coco = boxes_to_coco(load_or_make_boxes(maps, rule), maps.index, rule)
+    write_coco(tmp_path / 'boxes.json', coco)
+    finished = build(image_folder, store, rule=None, boxes=str(tmp_path / 'boxes.json'))
+    for one, two in zip(map(by_rule.get_data_info, range(12)), map(finished.get_data_info, range(12)), strict=True):
+        assert one['img_path'] == two['img_path'] and len(one['instances']) == len(two['instances']) > 0
+        for wanted, found in zip(one['instances'], two['instances'], strict=True):
+            np.testing.assert_allclose(found['bbox'], wanted['bbox'], atol=0.006)
+            assert found['score'] == pytest.approx(wanted['score'], abs=1e-6)
+    gone = coco['images'].pop()
+    coco['annotations'] = [each for each in coco['annotations'] if each['image_id'] != gone['id']]
+    write_coco(tmp_path / 'fewer.json', coco)
+    with pytest.raises(ValueError, match='1 of 12 images are not in .*fewer.json'):
+        build(image_folder, store, rule=None, boxes=str(tmp_path / 'fewer.json'))
+    with pytest.raises(ValueError, match='give one of them and set the other to None'):
+        build(image_folder, store, boxes=str(tmp_path / 'boxes.json'))
+    coco['annotations'] = []
+    coco['images'].append(gone)
+    write_coco(tmp_path / 'none.json', coco)
+    with pytest.raises(ValueError, match=r'no pseudo box in any of 12 images \(.*none.json\)'):
+        build(image_folder, store, rule=None, boxes=str(tmp_path / 'none.json'))
+    with pytest.raises(ValueError, match='with_mask=True needs a box rule'):
+        build(image_folder, store, rule=None, boxes=str(tmp_path / 'boxes.json'), with_mask=True)
 
 
 def test_names_of_classes_for_detectors_that_read_them(image_folder, store):

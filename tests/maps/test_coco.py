@@ -5,7 +5,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from agssp_mm.maps.boxes import PseudoBoxes
-from agssp_mm.maps.coco import boxes_to_coco, write_coco
+from agssp_mm.maps.coco import boxes_to_coco, read_pseudo_boxes, write_coco
 from agssp_mm.maps.paper_boxes import PaperBoxRule
 from agssp_mm.maps.records import MapRecord
 
@@ -66,3 +66,30 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         write_coco(path, dict(images=[np.float32(1)]))
     assert json.loads(path.read_text()) == dict(images=[]) and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    write_coco(tmp_path / 'boxes.json', boxes_to_coco(BOXES, RECORDS, PaperBoxRule()))
+    read = read_pseudo_boxes(tmp_path / 'boxes.json')
+    assert sorted(read) == ['0.png', 'b/1.png'] and len(read['0.png'].boxes) == 0
+    for name, wanted in BOXES.items():
+        np.testing.assert_allclose(read[name].boxes, wanted.boxes, atol=0.006)
+        assert read[name].boxes.dtype == np.float32
+        np.testing.assert_array_equal(read[name].scores, wanted.scores)
+    assert [len(outlines) for outlines in read['b/1.png'].polygons] == [1, 2]
+    np.testing.assert_array_equal(read['b/1.png'].polygons[1][0], SQUARE)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('{"images": [', 'is no COCO JSON of pseudo boxes'),
+    ('{"images": [], "annotations": []}', "is no COCO JSON of pseudo boxes .*'categories'"),
+    ('{"images": [], "annotations": [{"image_id": 3}], "categories": []}', 'KeyError: 3'),
+    ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "crack"}]}',
+     r"categories \['crack'\]; .* labels have no place in the pretraining"),
+])
+def test_other_files_are_refused(tmp_path, text, message):
+    (tmp_path / 'boxes.json').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_pseudo_boxes(tmp_path / 'boxes.json')
+    with pytest.raises(FileNotFoundError, match='there is no .*gone.json; agssp make-boxes or agssp relabel'):
+        read_pseudo_boxes(tmp_path / 'gone.json')

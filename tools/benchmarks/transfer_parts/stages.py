@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from demo_parts.training import train
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import TASK_UTILS
 
-from agssp_mm.cli import main
 from agssp_mm.engine.launch import load_config, use_mixed_precision
+from agssp_mm.engine.next_round import make_next_round
 from agssp_mm.files import write_atomically
-from agssp_mm.maps.box_cache import load_or_make_boxes
-from agssp_mm.maps.store import MapStore
+from agssp_mm.images import list_images
 
 from .grid import Run, split_rounds
 
@@ -84,11 +81,12 @@ def _agdp(bench: Bench, run: Run, start: Path | None) -> Path:
     else:
         _use_images(bench, cfg.train_dataloader.dataset)
     recipe, rounds = split_rounds(run.recipe)
-    first = folder = _pretrain_once(cfg, bench, run, f'{run.init}-{recipe}')
+    folder = _pretrain_once(cfg, bench, run, f'{run.init}-{recipe}')
     for number in range(2, 1 + (1 if run.init == 'oracle' else rounds)):  # true boxes need no second look
-        boxes = _relabel(bench, run, folder, first)
+        boxes = _relabel(bench, run, folder)
         cfg = _agdp_config(bench, run, start)
-        cfg.train_dataloader.dataset = _coco_dataset(bench, boxes, cfg.train_dataloader.dataset.pipeline)
+        _use_images(bench, cfg.train_dataloader.dataset)
+        cfg.train_dataloader.dataset.update(rule=None, boxes=str(boxes))
         folder = _pretrain_once(cfg, bench, run, f'{run.init}-{recipe}+round{number}')
     return folder / 'detector.pth'
 
@@ -101,18 +99,12 @@ def _agdp_config(bench: Bench, run: Run, start: Path | None) -> Config:
     return cfg
 
 
-def _relabel(bench: Bench, run: Run, folder: Path, first: Path) -> Path:
-    """What the detector of one round finds, as many boxes as the first round was given."""
+def _relabel(bench: Bench, run: Run, folder: Path) -> Path:
+    """What the detector of one round finds, as many boxes as that round was given."""
     target = folder / NEXT_ROUND
     if not target.is_file():
-        store = MapStore.open(bench.store)
-        rule = TASK_UTILS.build(load_config(first / 'config.py').train_dataloader.dataset.rule)
-        wanted = set(bench.names.read_text(encoding='utf-8').splitlines())
-        counts = [len(boxes.boxes) for name, boxes in load_or_make_boxes(store, rule).items() if name in wanted]
-        arguments = ['relabel', folder / 'config.py', folder / 'detector.pth', bench.names, bench.store, target,
-                     '--root', bench.image_root, '--image-size', run.image_size, '--per-image', np.mean(counts)]
-        if main([str(argument) for argument in arguments]):
-            raise ValueError(f'the boxes of the round after {folder} could not be made')
+        make_next_round(folder / 'config.py', folder / 'detector.pth', list_images(bench.names, bench.image_root),
+                        bench.store, target, image_size=run.image_size)
     return target
 
 

@@ -1,0 +1,80 @@
+"""The boxes of the next round of stage 2, made by the detector of the last one."""
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import TASK_UTILS
+
+from agssp_mm.engine.launch import load_config
+from agssp_mm.engine.relabel import build_trained, detect_boxes, detections_to_coco, keep_strongest
+from agssp_mm.images import ImageList
+from agssp_mm.maps.box_cache import load_or_make_boxes
+from agssp_mm.maps.boxes import PseudoBoxes
+from agssp_mm.maps.coco import read_pseudo_boxes, write_coco
+from agssp_mm.maps.store import MapStore
+
+
+def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageList, store: str | Path,
+                    out: str | Path, *, per_image: float | None = None, image_size: int = 256, batch_size: int = 8,
+                    device: str | None = None) -> Mapping[str, PseudoBoxes]:
+    """Let the detector of one round of AGDP make the boxes of the next, as COCO JSON for ``PseudoBoxDataset``.
+
+    A detector trained on noisy boxes averages their errors out, so its own boxes are better than those it learnt from
+    (self-training as in CutLER, Wang et al., arXiv 2301.11320).
+
+    Args:
+        config: Config of the finished round.
+        checkpoint: The ``detector.pth`` that it wrote.
+        images: The unlabelled images.
+        store: Map store that covers them; says their sizes.
+        out: COCO JSON to write; images without a box are kept in it.
+        per_image: Boxes to keep per image on average, best first over all images; None: as many as that round had.
+        image_size: Longer side that images are scaled to, in pixels.
+        batch_size: Images per forward pass.
+        device: "cpu", "cuda", ...; None: "cuda" where there is one.
+
+    Returns:
+        Name of each image -> its boxes.
+
+    Raises:
+        FileNotFoundError: If config, checkpoint or store do not exist.
+        ValueError: If the store does not cover the images, the checkpoint does not fit the config, or the detector
+            finds nothing.
+    """
+    config = load_config(config)
+    maps = MapStore.open(store)
+    records = {record.name: record for record in maps.index}
+    listed = [entry.name for entry in images]
+    missing = [name for name in listed if name not in records and name not in maps.skipped]
+    if missing:
+        raise ValueError(f'{len(missing)} of {len(listed)} images are not in {store}, e.g. {missing[:3]}; '
+                         'give the store and the list that the detector was pretrained with')
+    present = replace(images, entries=tuple(entry for entry in images
+                                            if entry.name in records and images.path(entry).is_file()))
+    if per_image is None:
+        per_image = _boxes_per_image(config, maps, [entry.name for entry in present])
+    model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size), per_image)
+    sizes = {name: (records[name].height, records[name].width) for name in boxes}
+    write_coco(out, detections_to_coco(boxes, sizes, dict(
+        description='pseudo boxes made by a pretrained detector', checkpoint=Path(checkpoint).name,
+        per_image=round(per_image, 4), image_size=image_size)))
+    return boxes
+
+
+def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
+    """How many boxes per image the data set of a config has for these images."""
+    dataset = config.get('train_dataloader', ConfigDict()).get('dataset', ConfigDict())
+    while 'rule' not in dataset and 'boxes' not in dataset and isinstance(dataset.get('dataset'), ConfigDict):
+        dataset = dataset.dataset  # wrapped, for augmentations that mix images
+    if dataset.get('boxes'):
+        boxes = read_pseudo_boxes(Path(dataset.get('data_root') or '', dataset.boxes))
+    elif dataset.get('rule'):
+        boxes = load_or_make_boxes(maps, TASK_UTILS.build(dataset.rule))
+    else:
+        raise ValueError('how many boxes to keep is not known, because the config does not train on '
+                         'PseudoBoxDataset; give per_image (--per-image)')
+    return float(np.mean([len(boxes[name].boxes) for name in names]))
