@@ -14,7 +14,6 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS, TASK_UTILS
 
 import agssp_mm
-from agssp_mm import api
 from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.coco import read_pseudo_boxes
@@ -349,6 +348,6 @@ def test_two_processes(images, detector, tmp_path):
 
 
 def test_a_training_that_fails_on_several_devices_is_said(images, detector, tmp_path, monkeypatch):
-    monkeypatch.setattr(api.subprocess, 'run', lambda *args, **kwargs: subprocess.CompletedProcess(args, 3))
+    monkeypatch.setattr(running.subprocess, 'run', lambda *args, **kwargs: subprocess.CompletedProcess(args, 3))
     with pytest.raises(RuntimeError, match='on 2 devices failed with exit status 3; the same call goes on'):
         agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', devices=2, **SMALL)
