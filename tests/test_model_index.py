@@ -67,5 +67,5 @@ def test_the_tool_keeps_what_is_there_and_adds_what_is_missing(tmp_path):
     (folder / 'metafile.yml').unlink()
     TOOL.write_all(tmp_path)
     assert [model['Name'] for model in read(folder / 'metafile.yml')['Models']] == [
-        'yolox_s_agbp', 'yolox_s_agdp', 'yolox_s_finetune']
+        'yolox_s_agbp', 'yolox_s_agdp', 'yolox_s_agdp_paper', 'yolox_s_agdp_round2', 'yolox_s_finetune']
     assert read(tmp_path / 'model-index.yml') == dict(Import=['configs/agssp/yolox_s/metafile.yml'])

@@ -28,7 +28,7 @@ class PseudoBoxDataset(BaseDataset):
         store: Folder of the map store; it must cover the images.
         rule: Config of the box rule, e.g. ``dict(type='PaperBoxRule')``; ``None`` makes no boxes.
         boxes: COCO JSON of finished pseudo boxes, such as those of a second round (``agssp relabel``), in place of a
-            rule; it must cover the images.
+            rule; it must cover the images. Like ``store`` not below ``data_root``.
         image_root: Folder that listed names are relative to; relative to ``data_root``.
         data_root: Prepended to ``images`` and ``image_root``.
         with_mask: Add the outline of each component as a COCO polygon, for mask heads.
@@ -113,7 +113,7 @@ class PseudoBoxDataset(BaseDataset):
         return boxes
 
     def _finished_boxes(self, records: list[MapRecord]) -> dict[str, PseudoBoxes]:
-        boxes = read_pseudo_boxes(os.path.join(self.data_root or '', self.boxes))
+        boxes = read_pseudo_boxes(self.boxes)
         missing = [record.name for record in records if record.name not in boxes]
         if missing:
             raise ValueError(f'{len(missing)} of {len(records)} images are not in {self.boxes}, e.g. {missing[:3]}; '

@@ -71,7 +71,7 @@ def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
     while 'rule' not in dataset and 'boxes' not in dataset and isinstance(dataset.get('dataset'), ConfigDict):
         dataset = dataset.dataset  # wrapped, for augmentations that mix images
     if dataset.get('boxes'):
-        boxes = read_pseudo_boxes(Path(dataset.get('data_root') or '', dataset.boxes))
+        boxes = read_pseudo_boxes(dataset.boxes)
     elif dataset.get('rule'):
         boxes = load_or_make_boxes(maps, TASK_UTILS.build(dataset.rule))
     else:

@@ -31,6 +31,7 @@ class BackboneFacts:
         all_frozen: Settings under which none of it learns, statistics included; None where it has none such.
         is_branched: In training it returns several features per image, behind one another in the batch; frozen parts
             would return one.
+        has_batch_norm: Some of its layers keep running statistics.
     """
 
     name: str
@@ -41,6 +42,7 @@ class BackboneFacts:
     nothing_frozen: dict = field(default_factory=dict)
     all_frozen: dict | None = None
     is_branched: bool = False
+    has_batch_norm: bool = False
 
 
 def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
@@ -64,7 +66,8 @@ def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
     is_branched = any(len(one) > 1 for one in trainable)
     return BackboneFacts(name, tuple(one.shape[1] for one in features), strides, levels,
                          _stem_frozen(config, detector, levels, side), nothing,
-                         None if is_branched else _all_frozen(config, detector), is_branched)
+                         None if is_branched else _all_frozen(config, detector), is_branched,
+                         any(isinstance(module, _BatchNorm) for module in backbone.modules()))
 
 
 def accepted_settings(cls: type) -> dict[str, object]:

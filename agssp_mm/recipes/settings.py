@@ -23,7 +23,8 @@ class RecipeSettings:
         devices: Number of processes, for the learning rate.
         agbp_lr: Learning rate of stage 1.
         agdp_lr: Learning rate of stage 2; None: the config's own, scaled to the batch.
-        freeze_backbone: Keep the backbone of stage 1 as it is in stage 2, as AGSSP does (arXiv 2509.18919).
+        freeze_backbone: Keep the backbone of stage 1 as it is in stage 2, as AGSSP does (arXiv 2509.18919); training it
+            too measured better (docs/research.md).
         rule: Config of the box rule.
         start: "imagenet" (initial weights of the config itself), "none", or a checkpoint (file or URL) of a whole
             detector or of a backbone.
@@ -52,7 +53,7 @@ class RecipeSettings:
     devices: int = 1
     agbp_lr: float = 1e-4
     agdp_lr: float | None = None
-    freeze_backbone: bool = True
+    freeze_backbone: bool = False
     rule: dict = field(default_factory=lambda: dict(type='ComponentTreeBoxRule'))
     start: str = 'imagenet'
     bare_start: bool = False

@@ -78,8 +78,10 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
 
 def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
                 needs: InputNeeds | None = None, round_number: int = 1) -> Config:
-    """Stage 2: training neck and head on pseudo boxes of the one class ``anomaly``.
+    """Stage 2: training the detector on pseudo boxes of the one class ``anomaly``.
 
+    The backbone learns too, with its batch statistics kept where it started from weights; ``freeze_backbone`` is the
+    paper's way, which measured worse (docs/research.md).
     Masks of the same components come along where the detector learns masks. Optimizer and hooks are the config's own,
     moved to the short schedule.
 
@@ -97,12 +99,15 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model, hooks = _detector_model(detector, needs, num_classes=1), []
+    kept_statistics: list[dict] = []
     if settings.freeze_backbone:
         if facts.all_frozen is not None:
             model['backbone'].update(facts.all_frozen)
         else:
             more = dict(norms_only=True) if facts.is_branched else {}
             hooks.append(dict(type='FreezeHook', modules=('backbone', ), **more))
+    elif facts.has_batch_norm and settings.start != 'none':
+        kept_statistics.append(dict(type='NormEvalHook'))  # batches are small
     if settings.has_start_file and not settings.bare_start:
         # Neck and head; the backbone of stage 1 is loaded over it.
         model['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
@@ -121,7 +126,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agdp_epochs),
         optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, settings.agdp_lr),
         param_scheduler=short_schedule(settings.agdp_epochs, steps),
-        custom_hooks=[*moved, *hooks, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
+        custom_hooks=[*moved, *hooks, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
                       dict(type='DetectorExportHook')],
         load_from=str(Path(settings.out) / 'backbone.pth'),
         find_unused_parameters=bool(hooks) or detector.config.get('find_unused_parameters', False))

@@ -1,5 +1,5 @@
-# Stage 2, AGDP: neck and head are trained on pseudo boxes of the one class "anomaly", over the frozen backbone of
-# stage 1. A config that builds on this one names the detector, with num_classes=1, and freezes its backbone.
+# Stage 2, AGDP: the detector is trained on pseudo boxes of the one class "anomaly", from the backbone of stage 1. A
+# config that builds on this one names the detector, with num_classes=1, and says what of its backbone rests.
 _base_ = './runtime.py'
 
 data_root = '{{$AGSSP_DATA_ROOT:data}}/neu_det/'

@@ -83,8 +83,28 @@ def test_stages_share_backbone_and_normalisation(name):
 
 
 @pytest.mark.parametrize('name', DETECTORS)
-def test_agdp_has_one_class_and_leaves_no_backbone_parameter_to_train(name):
+def test_agdp_has_one_class_and_trains_the_backbone_but_its_statistics(name):
     config = load(ROOT / 'agssp' / name / f'{name}_agdp.py')
+    DefaultScope.get_instance(f'agdp-{name}', scope_name='mmdet')
+    model = MODELS.build(config.model).train()
+    assert sum(parameter.requires_grad for parameter in model.backbone.parameters()) > 10
+    assert not any(hook.type == 'FreezeHook' for hook in config.custom_hooks)
+    kept_by_hook = any(hook.type == 'NormEvalHook' for hook in config.custom_hooks)
+    assert kept_by_hook or not [module for module in model.backbone.modules()
+                                if 'BatchNorm' in type(module).__name__ and module.training]
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_a_second_round_has_boxes_in_place_of_a_rule(name):
+    first, second = (load(ROOT / 'agssp' / name / f'{name}_{stage}.py') for stage in ('agdp', 'agdp_round2'))
+    assert second.train_dataloader.dataset.boxes == f'work_dirs/{name}_agdp/boxes_round2.json'
+    assert second.train_dataloader.dataset.rule is None and first.train_dataloader.dataset.rule is not None
+    assert second.load_from == first.load_from and second.model == first.model
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_agdp_of_the_paper_has_one_class_and_leaves_no_backbone_parameter_to_train(name):
+    config = load(ROOT / 'agssp' / name / f'{name}_agdp_paper.py')
     DefaultScope.get_instance(f'agdp-{name}', scope_name='mmdet')
     model = MODELS.build(config.model)
     classes = {module.num_classes for module in model.modules() if hasattr(module, 'num_classes')

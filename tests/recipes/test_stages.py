@@ -142,15 +142,21 @@ def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
 
 
 def test_without_weights_nothing_is_frozen_in_stage_one(shrunk, settings):
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
     assert stages['agbp'].model.backbone.frozen_stages == -1
     assert stages['agdp'].model.backbone.frozen_stages == 4
     assert stages['finetune'].model.backbone.frozen_stages == 1
 
 
-def test_the_backbone_may_learn_in_stage_two(shrunk, settings):
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=False))
+def test_the_backbone_learns_in_stage_two_but_for_the_statistics_of_its_weights(shrunk, settings):
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
     assert stages['agdp'].model.backbone.frozen_stages == 1
+    assert dict(type='NormEvalHook') in stages['agdp'].custom_hooks
+    assert not stages['agdp'].find_unused_parameters
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='none'))
+    assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
+    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
+    assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
 
 
 def test_a_backbone_without_frozen_stages_is_frozen_by_a_hook(shrunk, settings):
@@ -159,7 +165,7 @@ def test_a_backbone_without_frozen_stages_is_frozen_by_a_hook(shrunk, settings):
         stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1, ), num_channels=(1, )),
         **{f'stage{number}': dict(num_modules=1, num_branches=number, block='BASIC', num_blocks=(1, ) * number,
                                   num_channels=(4, 8, 16, 32)[:number]) for number in (2, 3, 4)}))
-    _, stages = stages_of(config, settings())
+    _, stages = stages_of(config, settings(freeze_backbone=True))
     assert dict(type='FreezeHook', modules=('backbone', )) in stages['agdp'].custom_hooks
     assert stages['agdp'].find_unused_parameters
     assert dict(type='FreezeHook', modules=('backbone', )) not in stages['finetune'].custom_hooks
@@ -233,7 +239,7 @@ def test_names_of_classes_for_a_detector_with_a_language_model(shrunk, settings)
 def test_a_branched_backbone_is_frozen_without_losing_its_branches(shrunk, settings):
     detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
     facts = dataclasses.replace(inspect_backbone(detector), all_frozen=None, is_branched=True)
-    agdp = derive_agdp(detector, settings(), facts, InputNeeds(32))
+    agdp = derive_agdp(detector, settings(freeze_backbone=True), facts, InputNeeds(32))
     assert dict(type='FreezeHook', modules=('backbone', ), norms_only=True) in agdp.custom_hooks
 
 

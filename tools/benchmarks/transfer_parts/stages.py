@@ -17,7 +17,7 @@ from .grid import Run, split_rounds
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
 DONE, WANTED, NEXT_ROUND = 'done', 'wanted.txt', 'next_round.json'
-AGDP_CONFIGS = dict(frozen='agdp', trained='agdp_trained-backbone')
+AGDP_CONFIGS = dict(frozen='agdp_paper', trained='agdp')
 
 
 @dataclass(frozen=True)
