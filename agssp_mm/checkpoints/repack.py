@@ -6,11 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from agssp_mm.checkpoints.conversion import LIBRARIES, Conversion, convert_weights
+from agssp_mm.checkpoints.conversion import LIBRARIES, PARTS, Conversion, convert_weights
 from agssp_mm.checkpoints.export import plain, save_checkpoint
 from agssp_mm.checkpoints.reading import read_checkpoint, sha256, weights_of
 
-PARTS = ('backbone', 'detector')
 # What tells how weights were made; the rest of MMEngine's `meta` and `message_hub` is state of a run.
 _KEPT = ('config', 'cfg', 'epoch', 'iter', 'seed', 'data', 'parents', 'dataset_meta', 'made_from')
 _SNIPPETS = {
@@ -47,7 +46,7 @@ def export_checkpoint(source: str | Path, out: str | Path, part: str = 'backbone
         source: Checkpoint of MMEngine: of a run (averaged weights where an EMAHook ran), or an exported one.
         out: File to write.
         part: "backbone", or "detector" for every tensor.
-        library: Whose names the backbone gets; a whole detector keeps its own.
+        library: Whose names the part gets; of whole detectors, those of `DETECTORS` can get others.
         trust: Unpickle what a plain read refuses.
         allow_partial: Leave out what the other library has no place for.
 
@@ -57,9 +56,6 @@ def export_checkpoint(source: str | Path, out: str | Path, part: str = 'backbone
     """
     if part not in PARTS:
         raise ValueError(f'part must be one of {", ".join(PARTS)}, got {part!r}')
-    if part == 'detector' and library != 'mmdet':
-        raise ValueError(f"a whole detector keeps MMDetection's names: {library} builds its necks and heads otherwise; "
-                         'export its backbone instead')
     content = read_checkpoint(source, trust)
     weights = weights_of(content)
     if not weights:
@@ -73,22 +69,26 @@ def export_checkpoint(source: str | Path, out: str | Path, part: str = 'backbone
             return _write(out, backbone, content, source, 'mmdet')
         return _write_converted(out, convert_weights(backbone, 'mmdet', library, None, allow_partial), content, source,
                                 library)
-    return _write(out, weights, content, source, 'detector')
+    if library == 'mmdet':
+        return _write(out, weights, content, source, 'detector')
+    return _write_converted(out, convert_weights(weights, 'mmdet', library, None, allow_partial, part), content,
+                            source, library)
 
 
 def convert_checkpoint(source: str | Path, out: str | Path, source_library: str, library: str,
-                       architecture: str | None = None, trust: bool = False,
-                       allow_partial: bool = False) -> Repacked:
-    """Write the weights of a backbone under the names of another library; see `convert_weights`.
+                       architecture: str | None = None, trust: bool = False, allow_partial: bool = False,
+                       part: str = 'backbone') -> Repacked:
+    """Write the weights of a backbone or a detector under the names of another library; see `convert_weights`.
 
     Args:
         source: File that is read; see `read_checkpoint`.
         out: File to write.
         source_library: Whose names it has.
         library: Whose names it gets.
-        architecture: Family of the backbone; found out if None.
+        architecture: Family of the part; found out if None.
         trust: Unpickle what a plain read refuses.
         allow_partial: Leave out tensors that cannot be converted.
+        part: "backbone", or "detector" for neck and heads too.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -97,8 +97,9 @@ def convert_checkpoint(source: str | Path, out: str | Path, source_library: str,
     content = read_checkpoint(source, trust)
     # The authors of Swin and ConvNeXt, and Detectron2, keep their tensors under `model`.
     weights = weights_of(content) or weights_of(dict(state_dict=content.get('model')))
-    conversion = convert_weights(weights, source_library, library, architecture, allow_partial)
-    return _write_converted(out, conversion, content, source, library)
+    conversion = convert_weights(weights, source_library, library, architecture, allow_partial, part)
+    key = 'detector' if part == 'detector' and library == 'mmdet' else None
+    return _write_converted(out, conversion, content, source, library, key)
 
 
 def _is_deep_stemmed(state: Mapping[str, Tensor]) -> bool:
@@ -107,8 +108,8 @@ def _is_deep_stemmed(state: Mapping[str, Tensor]) -> bool:
 
 
 def _write_converted(out: str | Path, conversion: Conversion, content: Mapping[str, Any], source: str | Path,
-                     library: str) -> Repacked:
-    key = 'mmdet' if library == 'mmpretrain' else library
+                     library: str, key: str | None = None) -> Repacked:
+    key = key or ('mmdet' if library == 'mmpretrain' else library)
     written = _write(out, conversion.state, content, source, key,
                      dict(library=library, architecture=conversion.architecture))
     return replace(written, text=_summary(conversion))

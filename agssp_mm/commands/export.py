@@ -12,14 +12,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', help='file to write')
     parser.add_argument('--part', choices=PARTS, default='backbone', help='(default %(default)s)')
     parser.add_argument('--to', choices=LIBRARIES, default='mmdet', metavar='LIBRARY',
-                        help=f'whose names the backbone gets: {", ".join(LIBRARIES)} (default %(default)s)')
+                        help=f'whose names the tensors get: {", ".join(LIBRARIES)} (default %(default)s)')
     add_common_arguments(parser)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `export` and `convert` share."""
     parser.add_argument('--allow-partial', action='store_true',
-                        help='leave out tensors of the backbone that the other library has no place for')
+                        help='leave out tensors that the other library has no place for')
     parser.add_argument('--trust-checkpoint', action='store_true',
                         help='read a checkpoint that needs unpickling, which can run code of whoever made it')
 

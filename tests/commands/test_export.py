@@ -61,6 +61,27 @@ def test_the_whole_detector_is_written_without_the_optimizer(tmp_path, run_file,
     assert made_from['sha256'] == sha256(out) and made_from['made_from']['sha256'] == sha256(run_file)
 
 
+def test_a_whole_detector_goes_to_torchvision_and_back(tmp_path, backbone, capsys):
+    ours = MODELS.build(dict(type='mmdet.RetinaNet', backbone=RESNET, neck=dict(
+        type='mmdet.FPN', in_channels=[64, 128, 256, 512], out_channels=8, start_level=1, num_outs=5,
+        add_extra_convs='on_input'), bbox_head=dict(
+        type='mmdet.RetinaHead', num_classes=2, in_channels=8, stacked_convs=4, feat_channels=8)))
+    files = [str(tmp_path / name) for name in ('run.pth', 'there.pth', 'back.pth')]
+    save_checkpoint(files[0], ours.state_dict())
+    assert main(['export', *files[:2], '--part', 'detector', '--to', 'torchvision']) == 0
+    printed = capsys.readouterr().out
+    assert 'architecture: retinanet' in printed and 'relu_before_extra_convs=True' in printed
+    assert printed.strip().endswith(f"torch.load('{files[1]}', weights_only=True)['state_dict'], strict=False)")
+    there = torch.load(files[1], weights_only=True)
+    assert (there['meta']['library'], there['meta']['architecture']) == ('torchvision', 'retinanet')
+    assert there['state_dict']['head.classification_head.cls_logits.bias'].shape == (9 * 3, )
+    assert main(['convert', *files[1:], '--part', 'detector', '--from', 'torchvision', '--to', 'mmdet']) == 0
+    assert capsys.readouterr().out.strip().endswith(f"load_from = '{files[2]}'")
+    back = torch.load(files[2], weights_only=True)['state_dict']
+    assert set(back) == set(ours.state_dict())
+    assert all(torch.equal(value, ours.state_dict()[name]) for name, value in back.items())
+
+
 def test_the_averaged_weights_of_a_run_are_the_ones_that_count(tmp_path, run_file):
     content = torch.load(run_file, weights_only=True)
     content['ema_state_dict'] = {'module.backbone.conv1.weight': torch.zeros(1)}
@@ -134,7 +155,8 @@ def test_deep_stems_are_renamed_for_mmpretrain(tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (['export', 'gone.pth', 'out.pth'], 'gone.pth does not exist'),
-    (['export', 'epoch_3.pth', 'out.pth', '--part', 'detector', '--to', 'timm'], "keeps MMDetection's names"),
+    (['export', 'epoch_3.pth', 'out.pth', '--part', 'detector', '--to', 'timm'], 'timm has no retinanet'),
+    (['export', 'epoch_3.pth', 'out.pth', '--part', 'detector', '--to', 'torchvision'], 'neck.weight. It is another'),
     (['export', 'bare.pth', 'out.pth'], 'no tensor whose name starts with "backbone."'),
     (['export', 'epoch_3.pth', 'epoch_3.pth'], 'is the file that is read'),
     (['convert', 'epoch_3.pth', 'out.pth', '--from', 'timm', '--to', 'mmdet'], 'none of the'),
