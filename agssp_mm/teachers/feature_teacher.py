@@ -23,6 +23,8 @@ class FeatureTeacher(Teacher):
         levels: Numbers of the backbone's levels, or names of its modules; the default depends on the teacher.
         long_side: Images are resized to this longer side, in pixels; the default depends on the teacher.
         mean, std: Of the backbone's RGB inputs; default: the backbone's own.
+        squash, count_border: See :class:`agssp_mm.teachers.patch_features.PatchFeatures`; the default depends on the
+            teacher.
         normals: Images free of defects to learn from, in place of those that :meth:`fit` is given: a folder, a list
             file, or a list of files.
         num_normals: How many of them to use; default all.
@@ -37,10 +39,12 @@ class FeatureTeacher(Teacher):
     needs_fit = True
     default_levels: ClassVar[tuple[int, ...]] = (1, 2)
     default_long_side: ClassVar[int] = 256
+    default_squash: ClassVar[bool] = False
+    default_count_border: ClassVar[bool] = False
 
     def __init__(self, backbone: str | Mapping[str, Any] | None = None, levels: Sequence[int | str] | None = None,
                  long_side: int | None = None, mean: Sequence[float] | None = None,
-                 std: Sequence[float] | None = None, *,
+                 std: Sequence[float] | None = None, *, squash: bool | None = None, count_border: bool | None = None,
                  normals: Normals | None = None, num_normals: int | None = None, seed: int = 0,
                  value_range: tuple[float, float] | None = None) -> None:
         if num_normals is not None and (normals is None or not isinstance(num_normals, int) or num_normals < 1):
@@ -49,7 +53,9 @@ class FeatureTeacher(Teacher):
         if backbone is not None and levels is None:
             raise ValueError('a backbone of your own needs levels: numbers of its levels, or names of its modules')
         self._features = PatchFeatures(backbone or DEFAULT_BACKBONE, self.default_levels if levels is None else levels,
-                                       self.default_long_side if long_side is None else long_side, mean, std)
+                                       self.default_long_side if long_side is None else long_side, mean, std,
+                                       squash=self.default_squash if squash is None else squash,
+                                       count_border=self.default_count_border if count_border is None else count_border)
         self._seed = int(seed)
         self._normals = normals and NormalImages(pick_normals(normals, num_normals, self._seed), value_range)
         given = normals if normals is None or isinstance(normals, str) else (

@@ -29,13 +29,17 @@ class PatchFeatures:
             the backbone wants such).
         mean, std: Of the backbone's RGB inputs, on the scale 0 to 255; ``None`` for those that its library names,
             127.5 for a config with a type.
+        squash: Whether images become squares of ``long_side`` pixels instead.
+        count_border: Whether zeros around the frame count in the averages over patches. They mark the patches along
+            the frame, so that these are compared with each other.
 
     Raises:
         ValueError: If a setting is out of range.
     """
 
     def __init__(self, backbone: str | Mapping[str, Any], levels: Sequence[int | str] | int | str, long_side: int,
-                 mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
+                 mean: Sequence[float] | None = None, std: Sequence[float] | None = None, *, squash: bool = False,
+                 count_border: bool = False) -> None:
         if not 32 <= long_side <= 4096:
             raise ValueError(f'long_side must lie in [32, 4096] pixels, got {long_side}')
         for name, values in dict(mean=mean, std=std).items():
@@ -45,7 +49,7 @@ class PatchFeatures:
         if not levels:
             raise ValueError('levels names none; give at least one level of the backbone')
         self.backbone, self.levels, self.long_side = check_backbone(backbone), tuple(levels), int(long_side)
-        self._mean, self._std = mean, std
+        self._mean, self._std, self.squash, self.count_border = mean, std, bool(squash), bool(count_border)
         self._device = torch.device('cpu')
         self._model: FrozenBackbone | None = None
 
@@ -53,7 +57,8 @@ class PatchFeatures:
     def settings(self) -> dict[str, Any]:
         """Arguments that reproduce this, as plain values."""
         return dict(backbone=self.backbone, levels=list(self.levels), long_side=self.long_side,
-                    mean=self._mean and list(self._mean), std=self._std and list(self._std))
+                    mean=self._mean and list(self._mean), std=self._std and list(self._std), squash=self.squash,
+                    count_border=self.count_border)
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to a device."""
@@ -91,7 +96,7 @@ class PatchFeatures:
         return found
 
     def _joined(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        levels = [F.avg_pool2d(level.float(), 3, 1, 1, count_include_pad=False) for level in levels]
+        levels = [F.avg_pool2d(level.float(), 3, 1, 1, count_include_pad=self.count_border) for level in levels]
         size = max((level.shape[-2:] for level in levels), key=lambda shape: shape[0] * shape[1])
         joined = torch.cat([F.interpolate(level, size, mode='bilinear', align_corners=False) for level in levels], 1)
         if not torch.isfinite(joined).all():
@@ -101,9 +106,9 @@ class PatchFeatures:
 
     def _to_input(self, image: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 BGR -> (h, w, 3) normalised RGB."""
-        height, width = image.shape[:2]
-        ratio, multiple = self.long_side / max(height, width), self._model.multiple
-        size = [max(1, round(side * ratio / multiple)) * multiple for side in (width, height)]
+        ratio, multiple = self.long_side / max(image.shape[:2]), self._model.multiple
+        sides = [self.long_side] * 2 if self.squash else [side * ratio for side in image.shape[1::-1]]
+        size = [max(1, round(side / multiple)) * multiple for side in sides]
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
         rgb = torch.from_numpy(np.ascontiguousarray(resized[..., ::-1])).float()
         mean, std = (torch.tensor(given if given is not None else own, dtype=torch.float32)

@@ -20,7 +20,9 @@ class PatchMemoryTeacher(FeatureTeacher):
 
     PatchCore (https://arxiv.org/abs/2106.08265) and, with DINOv2 features and a few normal images, AnomalyDINO
     (https://arxiv.org/abs/2405.14529). Best with ``normals``: fitted on unlabelled images, defects that recur remember
-    themselves. The memory is a coreset of a uniform sample of all patches, so neither grows with the images.
+    themselves. The memory is a coreset of a uniform sample of all patches, so neither grows with the images. Images
+    are squashed to squares and zeros around the frame count in the averages, by default: patches of parts of several
+    aspect ratios are then as fine, and those along the frame are compared with each other.
 
     Args:
         *args, **settings: Of :class:`agssp_mm.teachers.feature_teacher.FeatureTeacher`.
@@ -34,6 +36,7 @@ class PatchMemoryTeacher(FeatureTeacher):
     """
 
     version = 2
+    default_squash = default_count_border = True
 
     def __init__(self, *args: Any, bank_size: int = 10_000, selection: str = 'greedy', neighbours: int = 1,
                  blur: float = 0.5, **settings: Any) -> None:

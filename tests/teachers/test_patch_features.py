@@ -25,6 +25,18 @@ def test_features_join_the_levels_on_the_finest_grid_in_rgb():
     assert halved[0, 0] == pytest.approx([0, 10, 10], abs=1e-3)
 
 
+def test_squashed_images_are_squares_and_zeros_around_the_frame_count_if_asked_to():
+    image = np.full((64, 32, 3), 9, np.uint8)
+    features = PatchFeatures(dict(type='Averages'), (0, ), 64, **PLAIN, squash=True, count_border=True)(image)
+    assert features.shape == (16, 16, 3)
+    # of the nine cells around a patch, three lie outside along the frame and five in a corner
+    assert features[0, 0] == pytest.approx(4.0) and features[0, 5] == pytest.approx(6.0)
+    assert features[1:-1, 1:-1] == pytest.approx(9.0)
+    plain = PatchFeatures(dict(type='Averages'), (0, ), 64, **PLAIN)
+    assert plain(image).shape == (16, 8, 3) and plain(image) == pytest.approx(9.0)
+    assert (plain.settings['squash'], plain.settings['count_border']) == (False, False)
+
+
 def test_images_of_several_sizes_go_through_in_groups():
     images = [surface(0), surface(1, size=(64, 32)), surface(2)]
     features = PatchFeatures(dict(type='Averages'), (0, ), 64, **PLAIN)

@@ -23,8 +23,15 @@ def test_what_was_never_seen_stands_out(settings):
     fitted = teacher(**settings)
     fitted.fit([surface(seed) for seed in range(8)])
     maps, scores = fitted.predict([surface(20, defect=True), surface(21, size=(64, 32))])
-    assert maps[0].shape == (16, 16) and maps[1].shape == (16, 8) and maps[0].dtype == np.float32
+    assert maps[0].shape == (16, 16) and maps[1].shape == (16, 16) and maps[0].dtype == np.float32
     assert contrast(maps[0]) > 3 and scores[0] > 2 * scores[1]
+
+
+def test_images_keep_their_aspect_ratio_if_asked_to():
+    fitted = teacher(squash=False)
+    fitted.fit([surface(0)])
+    assert fitted.predict([surface(21, size=(64, 32))]).maps[0].shape == (16, 8)
+    assert fitted.settings['squash'] is False and teacher().settings['squash'] is True
 
 
 def test_the_map_is_the_distance_to_the_nearest_remembered_patch():
