@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .base import AnomalyMaps, Teacher
-from .normal_images import NormalImages, Normals, pick_normals
+from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals
 from .patch_features import DEFAULT_BACKBONE, PatchFeatures
 
 _TOP_SHARE = 0.01  # of the patches, whose mean is the image's score
@@ -47,9 +47,7 @@ class FeatureTeacher(Teacher):
                  std: Sequence[float] | None = None, *, squash: bool | None = None, count_border: bool | None = None,
                  normals: Normals | None = None, num_normals: int | None = None, seed: int = 0,
                  value_range: tuple[float, float] | None = None) -> None:
-        if num_normals is not None and (normals is None or not isinstance(num_normals, int) or num_normals < 1):
-            raise ValueError(f'num_normals must be None (all) or a number from 1 on, and goes with normals; got '
-                             f'{num_normals!r} and normals={normals!r}')
+        check_number(num_normals, normals)
         if backbone is not None and levels is None:
             raise ValueError('a backbone of your own needs levels: numbers of its levels, or names of its modules')
         self._features = PatchFeatures(backbone or DEFAULT_BACKBONE, self.default_levels if levels is None else levels,
@@ -58,10 +56,8 @@ class FeatureTeacher(Teacher):
                                        count_border=self.default_count_border if count_border is None else count_border)
         self._seed = int(seed)
         self._normals = normals and NormalImages(pick_normals(normals, num_normals, self._seed), value_range)
-        given = normals if normals is None or isinstance(normals, str) else (
-            [str(path) for path in normals] if isinstance(normals, Sequence) else str(normals))
-        self._settings = dict(**self._features.settings, normals=given, num_normals=num_normals, seed=self._seed,
-                              value_range=value_range and list(value_range))
+        self._settings = dict(**self._features.settings, normals=as_setting(normals), num_normals=num_normals,
+                              seed=self._seed, value_range=value_range and list(value_range))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -11,6 +11,24 @@ from agssp_mm.images.listing import IMAGE_SUFFIXES
 Normals = str | Path | Sequence[str | Path]
 
 
+def check_number(number: int | None, normals: Normals | None) -> None:
+    """Refuse a number of normal images that is none, or goes with no images.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if number is not None and (normals is None or not isinstance(number, int) or number < 1):
+        raise ValueError(f'num_normals must be None (all) or a number from 1 on, and goes with normals; got {number!r} '
+                         f'and normals={normals!r}')
+
+
+def as_setting(normals: Normals | None) -> str | list[str] | None:
+    """What names the normal images, as plain values."""
+    if normals is None or isinstance(normals, str):
+        return normals
+    return [str(path) for path in normals] if isinstance(normals, Sequence) else str(normals)
+
+
 def pick_normals(normals: Normals, number: int | None, seed: int, what: str = '') -> tuple[Path, ...]:
     """Paths of the normal images.
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import TASK_UTILS
 
 from .base import AnomalyMaps, Teacher
+from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals
 from .texture_features import NUM_FEATURES, texture_features, to_working_grey
 from .texture_statistics import NUM_ZONES, TextureStatistics, UsualTexture, usual_texture_of
 
@@ -31,22 +32,35 @@ class TextureTeacher(Teacher):
 
     Args:
         long_side: Images are shrunk to this longer side, in pixels; smaller ones keep their size.
+        normals: Images free of defects to learn from, in place of those that :meth:`fit` is given: a folder, a list
+            file, or a list of files.
+        num_normals: How many of them to use; default all.
+        seed: Chooses them.
+        value_range: Grey values of deep normal images that become 0 and 255.
 
     Raises:
-        ValueError: If ``long_side`` is out of range.
+        FileNotFoundError: If a normal image does not exist.
+        ValueError: If ``long_side`` is out of range, or there are fewer normal images than asked.
     """
 
     version = 5
 
-    def __init__(self, long_side: int = 256) -> None:
+    def __init__(self, long_side: int = 256, *, normals: Normals | None = None, num_normals: int | None = None,
+                 seed: int = 0, value_range: tuple[float, float] | None = None) -> None:
         if not 16 <= long_side <= 4096:
             raise ValueError(f'long_side must lie in [16, 4096] pixels, but {long_side} was given')
+        check_number(num_normals, normals)
         self._long_side = int(long_side)
+        self._normals = normals and NormalImages(pick_normals(normals, num_normals, seed), value_range)
+        self._settings = dict(long_side=self._long_side)
+        if normals:
+            self._settings |= dict(normals=as_setting(normals), num_normals=num_normals, seed=int(seed),
+                                   value_range=value_range and list(value_range))
         self._usual: UsualTexture | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
-        return dict(long_side=self._long_side)
+        return self._settings
 
     def fit(self, images: Iterable[np.ndarray]) -> None:
         """Learn what texture is usual in a set of unlabelled images, of which most may be defective.
@@ -58,7 +72,7 @@ class TextureTeacher(Teacher):
             ValueError: If there is no image with any texture.
         """
         statistics = TextureStatistics(NUM_FEATURES)
-        for image in images:
+        for image in self._normals or images:
             grey = to_working_grey(image, self._long_side)
             if not _is_even(grey):
                 statistics.add(texture_features(grey, _STRIDE))

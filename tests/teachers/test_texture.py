@@ -1,4 +1,5 @@
 """The weight-free teacher finds what is rare, and only that."""
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -103,3 +104,23 @@ def test_errors_say_what_to_do():
         TextureTeacher(long_side=0)
     with pytest.raises(ValueError, match='at least one image'):
         TextureTeacher().fit([np.zeros((9, 9, 3), dtype=np.uint8)])
+
+
+def test_it_learns_from_normal_images_where_there_are_any(tmp_path):
+    for seed in range(5):
+        cv2.imwrite(str(tmp_path / f'{seed}.png'), brushed(seed))
+    fitted, wanted = TextureTeacher(normals=tmp_path), TextureTeacher()
+    fitted.fit([with_pit(brushed(9))])
+    wanted.fit([brushed(seed) for seed in range(5)])
+    assert all(torch.allclose(found, wanted.state_dict()[name]) for name, found in fitted.state_dict().items())
+    few = TextureTeacher(normals=tmp_path, num_normals=3, seed=1)
+    few.fit([])
+    again = TASK_UTILS.build(dict(type='TextureTeacher', **few.settings))
+    again.fit([])
+    assert torch.equal(again.state_dict()['centre'], few.state_dict()['centre'])
+    assert not torch.equal(few.state_dict()['centre'], fitted.state_dict()['centre'])
+    assert TextureTeacher().settings == dict(long_side=256)
+    with pytest.raises(ValueError, match='5 normal images, but num_normals=6'):
+        TextureTeacher(normals=tmp_path, num_normals=6)
+    with pytest.raises(ValueError, match='goes with normals'):
+        TextureTeacher(num_normals=2)
