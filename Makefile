@@ -3,7 +3,7 @@ PY := .venv/bin/python
 TEST_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo demo-smoke zoo lint docs
+.PHONY: help setup test test-all demo demo-smoke zoo lint types docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -32,10 +32,12 @@ zoo: setup ## pretrain one member of every family of MMDetection's detectors; re
 		-r requirements/zoo.txt && cp requirements/zoo.txt work_dirs/zoo/packages/installed.txt; }
 	@PYTHONPATH=$(CURDIR)/work_dirs/zoo/packages:$(CURDIR):$$PYTHONPATH $(PY) tools/zoo_sweep.py
 
-lint: setup ## style
-	@$(PY) -m ruff --version >/dev/null 2>&1 || $(PY) -m pip install --quiet -r requirements/lint.txt
+lint: setup ## style and spelling
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib
+
+types: setup ## type hints
+	@$(PY) -m mypy
 
 docs: setup ## the documentation as a site in work_dirs/site
-	@$(PY) -m mkdocs --version >/dev/null 2>&1 || $(PY) -m pip install --quiet -r requirements/docs.txt
 	@PYTHONPATH=$(CURDIR) $(PY) -m mkdocs build --strict

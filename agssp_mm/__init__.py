@@ -5,6 +5,7 @@ MMPretrain find them by their bare names.
 """
 import sys
 from importlib import import_module
+from typing import Any
 
 from agssp_mm._dependencies import asked_for_doctor, check_dependencies
 from agssp_mm.version import __version__
@@ -44,7 +45,7 @@ REGISTERING_MODULES = (
 )
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     # The whole pretraining as one call; what it needs is imported when it is asked for.
     if name == 'pretrain':
         return import_module(f'{__name__}.api').pretrain

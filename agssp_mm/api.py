@@ -143,7 +143,8 @@ def _maps_config(settings: RecipeSettings, sources: Mapping[str, str] | None, te
                        **ranges))
 
 
-def _labels(annotations, val_annotations, annotated_images, listed: ImageList) -> dict[str, Any]:
+def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
+            listed: ImageList) -> dict[str, Any]:
     if annotations is None:
         if val_annotations or annotated_images:
             raise ValueError('val_annotations and annotated_images go with annotations, which are not given')

@@ -205,6 +205,8 @@ main() {
         "${PIP[@]}" install -c requirements/constraints.txt --no-build-isolation $openmmlab
     step mmcv "$MMCV" '' install_mmcv
     step project 'agssp_mm with extras demo and test' "$(<setup.py)" install_project
+    step tools 'what builds the documentation and checks the code' "$(<requirements/docs.txt) $(<requirements/lint.txt)" \
+        "${PIP[@]}" install -c requirements/constraints.txt -r requirements/docs.txt -r requirements/lint.txt
 }
 
 main "$@"

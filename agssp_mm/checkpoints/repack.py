@@ -134,8 +134,9 @@ def _write(out: str | Path, state: Mapping[str, Tensor], content: Mapping[str, A
 def _inherited(content: Mapping[str, Any]) -> dict[str, Any]:
     """Take over what tells how the weights were made, as far as it is plain."""
     meta = content.get('meta')
-    kept = {}
-    for key in _KEPT if isinstance(meta, Mapping) else ():
+    kept: dict[str, Any] = {}
+    meta = meta if isinstance(meta, Mapping) else {}
+    for key in _KEPT:
         try:
             kept.update({key: plain(meta[key])} if key in meta else {})
         except ValueError:  # an object: only a trusted file can hold one, and it stays behind

@@ -122,8 +122,9 @@ class PseudoBoxDataset(BaseDataset):
 
     def _data_info(self, index: int, record: MapRecord, root: Path, label: int,
                    found: PseudoBoxes | None) -> dict[str, Any]:
+        instances: list[dict[str, Any]] = []
         info = dict(img_path=str(root / record.name), img_id=index, height=record.height, width=record.width,
-                    gt_label=label, instances=[])
+                    gt_label=label, instances=instances)
         if self.return_classes:
             info.update(text=self.metainfo['classes'], custom_entities=True)
         for number, box in enumerate(found.boxes if found else ()):
@@ -131,7 +132,7 @@ class PseudoBoxDataset(BaseDataset):
                             score=float(found.scores[number]))
             if self.with_mask:
                 instance['mask'] = [outline.ravel().tolist() for outline in found.polygons[number]]
-            info['instances'].append(instance)
+            instances.append(instance)
         return info
 
     def filter_data(self) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ class Finding:
     text: str
     mend: str = ''
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.status in (OK, NOTE, PROBLEM), self.status
         assert self.status != PROBLEM or self.mend, f'{self.name}: a problem without a way out'
 

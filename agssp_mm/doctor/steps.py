@@ -6,14 +6,15 @@ reads the lines so knows which step a process died in.
 import json
 import sys
 import warnings
+from collections.abc import Callable
 
 
-def torch_step():
+def torch_step() -> dict:
     """Version and CUDA of torch; one sum on every GPU, and an exchange with NumPy."""
     import numpy
     import torch
     assert torch.from_numpy(numpy.ones(3)).sum().item() == 3
-    found = dict(version=torch.__version__, cuda=torch.version.cuda, archs=torch.cuda.get_arch_list(), gpus=[])
+    found: dict = dict(version=torch.__version__, cuda=torch.version.cuda, archs=torch.cuda.get_arch_list(), gpus=[])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         found['available'] = torch.cuda.is_available()
@@ -25,14 +26,14 @@ def torch_step():
     return found
 
 
-def torchvision_step():
+def torchvision_step() -> dict:
     """One call of a compiled operator of torchvision."""
     import torchvision
     _check_nms(lambda boxes, scores: torchvision.ops.nms(boxes, scores, 0.5), 'cpu')
     return dict(version=torchvision.__version__)
 
 
-def cv2_step():
+def cv2_step() -> dict:
     """OpenCV, by a picture there and back."""
     import cv2
     import numpy
@@ -41,20 +42,20 @@ def cv2_step():
     return dict(version=cv2.__version__)
 
 
-def mmengine_step():
+def mmengine_step() -> dict:
     """MMEngine can be imported."""
     import mmengine
     return dict(version=mmengine.__version__)
 
 
-def mmcv_step():
+def mmcv_step() -> dict:
     """The part of MMCV that needs no compiled operators."""
     import mmcv
     import mmcv.transforms  # noqa: F401
     return dict(version=mmcv.__version__)
 
 
-def ops_step():
+def ops_step() -> dict:
     """One call of a compiled operator of MMCV, on every kind of device there is."""
     import torch
     from mmcv.ops import get_compiling_cuda_version, nms
@@ -64,21 +65,21 @@ def ops_step():
     return dict(devices=devices, cuda=get_compiling_cuda_version())
 
 
-def mmdet_step():
+def mmdet_step() -> dict:
     """MMDetection, whose import also checks the versions of the others."""
     import mmdet
     import mmdet.apis  # noqa: F401
     return dict(version=mmdet.__version__)
 
 
-def mmpretrain_step():
+def mmpretrain_step() -> dict:
     """MMPretrain, whose import also checks the versions of the others."""
     import mmpretrain
     import mmpretrain.apis  # noqa: F401
     return dict(version=mmpretrain.__version__)
 
 
-def _check_nms(nms, device):
+def _check_nms(nms: Callable, device: str) -> None:
     """Two boxes overlap by 0.8 and the weaker goes; the third stands apart."""
     import torch
     boxes = torch.tensor([[0., 0., 10., 10.], [0., 0., 10., 8.], [20., 20., 30., 30.]], device=device)
@@ -88,7 +89,7 @@ def _check_nms(nms, device):
         raise RuntimeError(f'nms on {device} kept boxes {kept}, not [0, 2]')
 
 
-def main(names):
+def main(names: list[str]) -> None:
     """Run the named steps in order."""
     for name in names:
         print(f'\nstart {name}', flush=True)

@@ -1,6 +1,6 @@
 """Weights that are on this machine and so need no network."""
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import util
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def _check_clip(folder: Path) -> Finding:
     return Finding(name, OK, str(files[0]))
 
 
-def _check_folder(name: str, folder: Path, entries) -> Finding:
+def _check_folder(name: str, folder: Path, entries: Iterable[Path]) -> Finding:
     files = sorted(path for path in entries if path.suffix in _SUFFIXES)
     if not files:
         return Finding(name, OK, f'none in {folder}: what a config names is fetched when it is needed')

@@ -134,7 +134,7 @@ class DistillationPretrainer(Hook):
         losses = _with_total(losses)
         losses.update(self._distil(self._pick(calls), maps, model))
         if not self._is_checked:
-            check_unused_parameters(self._wrapper, losses)
+            check_unused_parameters(model if self._wrapper is None else self._wrapper, losses)
             self._is_checked = True
         return losses
 
@@ -167,7 +167,7 @@ class DistillationPretrainer(Hook):
             # mmdet's TridentResNet returns its branches behind one another in the batch.
             branches = len(activation) // len(stacked)
             anomaly, valid = (one.repeat(branches, 1, 1, 1)
-                              for one in resize_map(stacked, tuple(activation.shape[-2:])))
+                              for one in resize_map(stacked, activation.shape[-2:]))
             with torch.autocast(activation.device.type, enabled=False):
                 loss = self._weight * self.loss(activation, anomaly, valid)
             added[f'loss_anomaly_s{index}'] = loss
@@ -195,7 +195,7 @@ def _weight_range(weight: float | Sequence[float]) -> tuple[float, float]:
     return pair
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def _unwrap(model: Any) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 

@@ -45,4 +45,5 @@ class FeatureTap:
         image = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if image is None:
             raise ValueError(f'{type(module).__name__} was called without an image tensor; nothing to distil into')
-        self.calls.append(BackboneCall(tuple(image.shape[-2:]), outputs, len(image)))
+        height, width = image.shape[-2:]
+        self.calls.append(BackboneCall((height, width), outputs, len(image)))

@@ -141,7 +141,7 @@ def _replace_sync_norms(part: Any) -> int:
     """Turn every synchronised batch norm in a nested config into a plain one; returns how many there were."""
     if isinstance(part, (list, tuple)):
         return sum(map(_replace_sync_norms, part))
-    if not isinstance(part, Mapping):
+    if not isinstance(part, dict):
         return 0
     count = 0
     if part.get('type') in _SYNC_NORMS:

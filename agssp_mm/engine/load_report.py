@@ -1,7 +1,6 @@
 """The hook that says which weights were loaded, and stops when almost none were."""
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.optim import OptimWrapper
@@ -94,9 +93,9 @@ def _label(source: WeightSource) -> str:
     return f'init_cfg of {source.name or "the model"} from {source.checkpoint}{prefix}'
 
 
-def _loads_by_itself(module: torch.nn.Module) -> bool:
+def _loads_by_itself(module: BaseModule) -> bool:
     """Whether `init_weights` of a module is written without MMEngine's, as in mmdet's Swin and PVT."""
-    method = type(module).init_weights
+    method: Any = type(module).init_weights
     return method is not BaseModule.init_weights and 'super' not in method.__code__.co_names
 
 

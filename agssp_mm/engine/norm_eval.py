@@ -41,7 +41,7 @@ def _norms_of(model: nn.Module, name: str) -> list[nn.Module]:
     children = dict(model.named_children())
     if name not in children:
         raise ValueError(f'NormEvalHook: {type(model).__name__} has no module {name!r}; it has: {", ".join(children)}')
-    norms = [module for module in children[name].modules() if isinstance(module, _BatchNorm)]
+    norms: list[nn.Module] = [module for module in children[name].modules() if isinstance(module, _BatchNorm)]
     if not norms:
         raise ValueError(f'NormEvalHook: {name} has no batch normalisation; leave the hook out')
     return norms

@@ -108,7 +108,8 @@ def detections_to_coco(boxes: Mapping[str, PseudoBoxes], sizes: Mapping[str, tup
         sizes: Name of each image -> (height, width) in pixels.
         info: What made them.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, (name, each) in enumerate(boxes.items(), 1):
         height, width = sizes[name]
         images.append(dict(id=image_id, file_name=name, height=height, width=width))

@@ -1,6 +1,6 @@
 """Where a run takes its weights from."""
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.model.weight_init import PretrainedInit
@@ -48,15 +48,15 @@ def describe_parents(runner: Runner) -> list[dict[str, str | None]]:
     for name, _, one in _init_cfgs(runner.model):
         if one.get('type') == 'EfficientNetLiteImageNet':
             path = weights_path(one.get('variant', 'lite0'))
-            found.append((name or 'model', path.name, path))
+            found.append((name or 'model', path.name, str(path)))
     if runner._load_from and not runner._resume:
         found.append(('load_from', str(runner._load_from), runner._load_from))
     return [{'into': into, 'checkpoint': checkpoint, 'sha256': sha256(path)} for into, checkpoint, path in found]
 
 
 def _init_cfgs(model: nn.Module) -> Iterator[tuple[str, nn.Module, Mapping]]:
-    model = model.module if is_model_wrapper(model) else model
-    for name, module in model.named_modules():
+    own: Any = model.module if is_model_wrapper(model) else model
+    for name, module in own.named_modules():
         # Only these are initialised from their `init_cfg`.
         init_cfg = module.init_cfg or [] if isinstance(module, BaseModule) else []
         for one in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:

@@ -1,6 +1,7 @@
 """TIFF files of more than 8 bits, of which Pillow and OpenCV know only some."""
 import io
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
 def is_deep_tiff(image: Image.Image) -> bool:
     """Whether a TIFF that Pillow has opened holds samples of more than 8 bits."""
-    return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1, ))) > 8
+    tags = getattr(image, 'tag_v2', {})
+    return max(tags.get(_BITS_PER_SAMPLE, (1, ))) > 8
 
 
 def decode_deep_tiff(data: bytes, name: str) -> np.ndarray:
@@ -50,7 +52,7 @@ def decode_deep_tiff(data: bytes, name: str) -> np.ndarray:
     return np.ascontiguousarray(_upright(values, orientation))
 
 
-def _samples(page, data: bytes) -> np.ndarray:
+def _samples(page: Any, data: bytes) -> np.ndarray:
     """(H, W, samples) of one page."""
     if page.axes not in ('YX', 'YXS', 'SYX'):
         raise ValueError(f'axes {page.axes}, but one image of height and width is expected')

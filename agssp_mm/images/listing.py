@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_SOURCE = 'images'
@@ -33,7 +34,7 @@ class ImageList(Sequence[ImageEntry]):
     entries: tuple[ImageEntry, ...] = field(repr=False)
     num_ignored: int = 0
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return self.entries[index]
 
     def __len__(self) -> int:

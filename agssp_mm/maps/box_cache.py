@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -50,7 +51,8 @@ def load_or_make_boxes(store: MapStore, rule: BoxRule) -> dict[str, PseudoBoxes]
     try:
         path.parent.mkdir(exist_ok=True)
         with write_atomically(path) as file:
-            np.savez_compressed(file, **_flatten(found))
+            arrays: dict[str, Any] = _flatten(found)
+            np.savez_compressed(file, **arrays)
     except OSError as error:
         _logger.warning('the boxes could not be kept at %s (%s) and will be made again next time', path, error)
     return dict(zip(names, found, strict=True))

@@ -25,7 +25,7 @@ class PseudoBoxes(NamedTuple):
     polygons: list[list[np.ndarray]]
 
     @classmethod
-    def of(cls, boxes: Sequence[Sequence[float]], scores: Sequence[float],
+    def of(cls, boxes: Sequence[Sequence[float]] | np.ndarray, scores: Sequence[float] | np.ndarray,
            polygons: Sequence[list[np.ndarray]]) -> 'PseudoBoxes':
         """Convert to the promised types and sort by score; boxes of equal score keep their order.
 

@@ -29,7 +29,8 @@ def boxes_to_coco(boxes: Mapping[str, PseudoBoxes], records: Iterable[MapRecord]
     Raises:
         KeyError: If an image has no entry in ``boxes``.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, record in enumerate(records, 1):
         images.append(dict(id=image_id, file_name=record.name, width=record.width, height=record.height))
         for box, score, outlines in zip(*boxes[record.name], strict=True):

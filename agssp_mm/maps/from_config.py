@@ -47,6 +47,7 @@ def generate_from_config(path: str | Path, device: str | None = None) -> Generat
     config = Config.fromfile(path).to_dict()
     teacher = build_teacher(config['teacher']).to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     images = list_images(config['images'], config.get('image_root'), config.get('sources'))
-    ranges = {name: tuple(config[name]) for name in ('value_range', 'value_percentiles') if config.get(name)}
+    ranges: dict[str, Any] = {name: tuple(config[name]) for name in ('value_range', 'value_percentiles')
+                              if config.get(name)}
     return generate_maps(images, teacher, config['store'], batch_size=config.get('batch_size', 8),
                          seed=config.get('seed', 0), **ranges)

@@ -42,7 +42,7 @@ class PaperBoxRule(BoxRule):
     def __call__(self, anomaly_map: np.ndarray, image_size: tuple[int, int], context: BoxContext) -> PseudoBoxes:
         check_box_inputs(anomaly_map, image_size)
         height, width = image_size
-        raw = context.calibration.invert(anomaly_map).astype(np.float32, copy=False)
+        raw: np.ndarray = context.calibration.invert(anomaly_map).astype(np.float32, copy=False)
         raw = cv2.resize(raw, (width, height), interpolation=cv2.INTER_LINEAR)
         contours = _large_contours(raw > context.statistics.mean_peak - self.offset)
         boxes = np.array([_bounds(contour) for contour in contours], np.int64).reshape(-1, 4)

@@ -152,7 +152,7 @@ def read_map(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     try:
         with Image.open(path) as image:
             levels = np.asarray(image)
-            facts = json.loads(image.text[_TEXT_KEY])
+            facts = json.loads(getattr(image, 'text', {})[_TEXT_KEY])
     except FileNotFoundError:
         raise KeyError(f'no anomaly map at {path}: the image has none in this store; '
                        'generate it with tools/generate_maps.py') from None

@@ -1,4 +1,6 @@
 """Activation maps, anomaly maps on a feature grid, and how well the two agree."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,7 +23,7 @@ def activation_map(feature: Tensor) -> Tensor:
     return feature.float().square().sum(dim=1, keepdim=True)
 
 
-def resize_map(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def resize_map(maps: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Area-average anomaly maps to a feature grid, leaving out what is no image.
 
     A value outside [0, 1], or NaN, means "no image here" (padding). A cell averages its image pixels only; a
@@ -44,8 +46,9 @@ def resize_map(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
                          'distil a deeper level or use larger images')
     maps = maps.float()
     image = (maps >= 0) & (maps <= 1)
-    share = F.adaptive_avg_pool2d(image.float(), size)
-    total = F.adaptive_avg_pool2d(torch.where(image, maps, 0.0), size)
+    grid = (size[0], size[1])
+    share = F.adaptive_avg_pool2d(image.float(), grid)
+    total = F.adaptive_avg_pool2d(torch.where(image, maps, 0.0), grid)
     valid = share > 0
     return torch.where(valid, total / share, 0.0), valid
 

@@ -54,14 +54,14 @@ class BackbonePretrainer(BaseModel):
             self.extract_feat(inputs)
             return {}
         if mode == 'predict':
-            return self.predict(inputs, data_samples)
+            return self.predict(inputs, data_samples or ())
         raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the feature levels of preprocessed images: (B, C_i, h_i, w_i) each."""
         return as_levels(self.backbone(inputs))
 
-    def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None) -> list[BaseDataElement]:
+    def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> list[BaseDataElement]:
         """Measure how well activation and anomaly maps agree, for the `MapAgreement` metric.
 
         Args:
@@ -75,13 +75,13 @@ class BackbonePretrainer(BaseModel):
         Raises:
             ValueError: If a sample has no map, or one of another size than its image.
         """
-        size = tuple(inputs.shape[-2:])
+        size = (inputs.shape[-2], inputs.shape[-1])
         # The preprocessor pads images in every mode, but maps in training only.
         padded = [_pad(one, sample, size) for one, sample in zip(take_maps(data_samples), data_samples)]
         maps = stack_maps(padded, size, inputs.device)
         levels = []
         for feature in self.extract_feat(inputs):
-            anomaly, valid = resize_map(maps, tuple(feature.shape[-2:]))
+            anomaly, valid = resize_map(maps, feature.shape[-2:])
             levels.append(agreement(activation_map(feature), anomaly, valid))
         for sample, values in zip(data_samples, torch.stack(levels, dim=1)):
             sample.set_field(values, 'anomaly_agreement')

@@ -76,7 +76,7 @@ def accepted_settings(cls: type) -> dict[str, object]:
     for one in cls.__mro__:
         if '__init__' not in vars(one):
             continue
-        parameters = inspect.signature(one.__init__).parameters.values()
+        parameters = inspect.signature(vars(one)['__init__']).parameters.values()
         for parameter in parameters:
             found.setdefault(parameter.name, parameter.default)
         if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):

@@ -1,5 +1,5 @@
 """How many classes a detector knows, wherever its config says so."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .walk import walk
@@ -47,13 +47,13 @@ def _shorten_weights(part: Any, old: int, new: int) -> int:
     """Fit the lists of class weights below a part that stands under a head of so many classes; returns how many."""
     if isinstance(part, (list, tuple)):
         return sum(_shorten_weights(one, old, new) for one in part)
-    if not isinstance(part, Mapping):
+    if not isinstance(part, dict):
         return 0
     counts = [part[key] for key in _COUNTS if isinstance(part.get(key), int)]
     old = counts[0] + (part.get('num_stuff_classes') or 0) if counts else old
     weights = part.get('class_weight')
     is_list = isinstance(weights, Sequence) and not isinstance(weights, str) and len(weights) - old in (0, 1)
-    if is_list and old:
+    if is_list and weights and old:
         # Weights of the old classes say nothing about the new ones but their scale.
         part['class_weight'] = [sum(weights[:old]) / old] * new + list(weights[old:])
     return int(is_list and old > 0) + sum(_shorten_weights(value, old, new) for key, value in part.items()

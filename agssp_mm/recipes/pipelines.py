@@ -62,7 +62,7 @@ def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, origina
              *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
     canvas = [dict(part) for part in walk(original or {}) if part.get('type') == 'RandomCenterCropPad'][:1]
     keys = (*_TEST_KEYS, 'border') if canvas else _TEST_KEYS
-    test = [dict(type='LoadImageFromFile'), resize, *canvas, *([] if canvas else _pad(size, fixed)),
+    test: list[dict] = [dict(type='LoadImageFromFile'), resize, *canvas, *([] if canvas else _pad(size, fixed)),
             dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks)),
             _pack(keys, texts)]
     return train, test

@@ -32,7 +32,7 @@ def drop_unreachable(model: dict, downloads: bool | None = None) -> list[str]:
                 left_out.append(source)
             elif isinstance(value, (list, tuple)) and key == 'init_cfg':
                 kept = [one for one in value if is_reachable(_source(key, one) or '', downloads)]
-                left_out += [_source(key, one) for one in value if one not in kept]
+                left_out += [str(_source(key, one)) for one in value if one not in kept]
                 part[key] = kept or None
     return left_out
 

@@ -3,7 +3,7 @@ import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import ConfigParsingError
 from mmengine.utils import get_installed_path, is_installed
 
@@ -67,7 +67,7 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
     name = Path(config.filename).stem if config.filename else 'detector'
     scope = config.get('default_scope') or 'mmdet'
     model = config.get('model')
-    if not isinstance(model, dict) or not model.get('type'):
+    if not isinstance(model, ConfigDict) or not model.get('type'):
         raise ValueError(f'{name} is not the config of a detector: it has no `model` with a `type`')
     model = model.to_dict()
     preprocessor = config.get('data_preprocessor')

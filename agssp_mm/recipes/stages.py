@@ -2,6 +2,7 @@
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -193,7 +194,7 @@ def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:
                 pad_size_divisor=math.lcm(32, needs.divisor), pad_seg=True)
 
 
-def _images(settings: RecipeSettings, **more) -> dict:
+def _images(settings: RecipeSettings, **more: Any) -> dict:
     return dict(type='PseudoBoxDataset', images=settings.images, store=settings.store,
                 image_root=settings.image_root, **more)
 

@@ -1,5 +1,5 @@
 """Going through nested configs."""
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 
@@ -10,7 +10,7 @@ def walk(part: Any, skip: Collection[str] = ()) -> Iterator[dict]:
         part: Dicts, lists and tuples in each other.
         skip: Keys below which nothing is looked at.
     """
-    if isinstance(part, Mapping):
+    if isinstance(part, dict):
         yield part
         for key, value in list(part.items()):
             if key not in skip:

@@ -8,10 +8,15 @@ from .base import AnomalyMaps, NoMapError, Teacher
 
 
 class ImageFacts(Protocol):
-    """What a teacher may be told of an image beside its pixels: the declared part of the set, the POSIX path."""
+    """What a teacher may be told of an image beside its pixels."""
 
-    source: str
-    name: str
+    @property
+    def source(self) -> str:
+        """The declared part of the set."""
+
+    @property
+    def name(self) -> str:
+        """The POSIX path below the root."""
 
 
 class Answer(NamedTuple):
@@ -32,7 +37,7 @@ class Answer(NamedTuple):
 
 def ask(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[ImageFacts]) -> AnomalyMaps:
     """Predict, with the sources and names of the images where the teacher uses them."""
-    extra = {}
+    extra: dict[str, list[str]] = {}
     if teacher.uses_sources:
         extra['sources'] = [fact.source for fact in facts]
     if teacher.uses_names:

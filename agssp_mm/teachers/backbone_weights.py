@@ -3,6 +3,7 @@ import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == '.safetensors':
             from safetensors.torch import load_file
-            content = load_file(path)
+            content: Any = load_file(path)
         else:
             content = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:

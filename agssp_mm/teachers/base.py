@@ -1,7 +1,7 @@
 """What every teacher promises: images in, raw anomaly maps out."""
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -32,11 +32,11 @@ class Teacher(ABC):
     """
 
     #: Raised whenever the same settings would give other maps: a map store of another version is refused.
-    version: ClassVar[int]
+    version: int
     #: Whether :meth:`fit` must run before :meth:`predict`.
-    needs_fit: ClassVar[bool] = False
+    needs_fit: bool = False
     #: Divisor that brings raw values to [0, 1] with nothing fitted; ``None`` = calibrate on a sample of the images.
-    calibration_scale: ClassVar[float | None] = None
+    calibration_scale: float | None = None
     #: Whether :meth:`predict` needs the declared source of every image, a list of names, as the argument ``sources``.
     uses_sources: bool = False
     #: Whether :meth:`predict` needs the name of every image below its root as the argument ``names``: only to look up

@@ -29,7 +29,7 @@ class Calibration:
     scale: float
     shape: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in ('linear', 'log-logistic'):
             raise ValueError(f'kind of calibration must be "linear" or "log-logistic", got {self.kind!r}')
         if not (math.isfinite(self.scale) and self.scale > 0 and math.isfinite(self.shape) and self.shape > 0):

@@ -1,6 +1,6 @@
 """Several teachers as one: their maps are brought to one scale and combined."""
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, Self
 
 import cv2
@@ -88,7 +88,7 @@ class EnsembleTeacher(Teacher):
         """
         for member in self._members:
             member.fit(images)
-        number = len(images) if hasattr(images, '__len__') else sum(1 for _ in images)
+        number = len(images) if isinstance(images, Sized) else sum(1 for _ in images)
         chosen = set(random.Random(self._seed).sample(range(number), min(number, self._sample_images)))
         values: list[list[np.ndarray]] = [[] for _ in self._members]
         for place, (image, facts) in enumerate(_described(images)):
@@ -152,7 +152,7 @@ class EnsembleTeacher(Teacher):
     def _combine(self, raws: Sequence[np.ndarray]) -> np.ndarray:
         size = max((raw.shape for raw in raws), key=lambda shape: shape[0] * shape[1])
         total = np.zeros(size, np.float32)
-        for raw, scale, weight in zip(raws, self._scales, self._weights, strict=True):
+        for raw, scale, weight in zip(raws, self._scales or (), self._weights, strict=True):
             with np.errstate(divide='ignore'):
                 logits = scale.shape * np.log(raw.astype(np.float64) / scale.scale)
             logits = logits.clip(-_LIMIT, _LIMIT).astype(np.float32)

@@ -32,7 +32,7 @@ class FeatureStatistics:
     @property
     def covariance(self) -> np.ndarray:
         """(C, C) float64, divided by the number of vectors."""
-        return self.scatter / self.count
+        return np.asarray(self.scatter) / self.count
 
 
 class Subspace(NamedTuple):
@@ -69,4 +69,4 @@ def subspace_of(statistics: FeatureStatistics, explained: float) -> Subspace:
     inside = min(inside, len(values) - 1)
     # The smallest spreads are noise of the estimate; below a thousandth of the largest they would drown the rest.
     spread = np.sqrt(np.maximum(values[inside:], 1e-3 * values[0]))
-    return Subspace(statistics.mean, scale, vectors[:, inside:] / spread)
+    return Subspace(np.asarray(statistics.mean), scale, vectors[:, inside:] / spread)

@@ -55,7 +55,8 @@ class FeatureTeacher(Teacher):
                                        squash=self.default_squash if squash is None else squash,
                                        count_border=self.default_count_border if count_border is None else count_border)
         self._seed = int(seed)
-        self._normals = normals and NormalImages(pick_normals(normals, num_normals, self._seed), value_range)
+        self._normals = None if normals is None else NormalImages(
+            pick_normals(normals, num_normals, self._seed), value_range)
         self._settings = dict(**self._features.settings, normals=as_setting(normals), num_normals=num_normals,
                               seed=self._seed, value_range=value_range and list(value_range))
 

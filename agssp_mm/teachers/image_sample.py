@@ -36,7 +36,7 @@ class ImageSample:
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """(C,) mean and (C,) standard deviation of all patches of all images, float64."""
-        mean = self._sum / self._count
+        mean = np.asarray(self._sum) / self._count
         return mean, np.sqrt(np.maximum(self._squares / self._count - mean ** 2, 0))
 
     def images(self) -> list[np.ndarray]:

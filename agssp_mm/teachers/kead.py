@@ -106,6 +106,7 @@ class KeADTeacher(Teacher):
         if amp not in _AMP:
             raise ValueError(f'amp must be one of {list(_AMP)}, got {amp!r}')
         self._classes = ClassChoice.of(load_texts(texts), text_class)
+        self.uses_sources = self._classes.by_source is not None
         self._templates = _check_templates(templates)
         self._tiling = Tiling.of(tiles)
         chosen = choose_normals(self._classes.texts, normals, num_normals, seed)
@@ -129,11 +130,6 @@ class KeADTeacher(Teacher):
         return dict(self._settings, texts=texts, templates=list(self._templates),
                     feature_layers=list(self.plan.layers), dpam_layer=self.plan.dpam_layer,
                     tiles=self._tiling and self._tiling.to_dict())
-
-    @property
-    def uses_sources(self) -> bool:
-        """Whether :meth:`predict` needs the sources of the images."""
-        return self._classes.by_source is not None
 
     def predict(self, images: Sequence[np.ndarray], sources: Sequence[str] | None = None) -> AnomalyMaps:
         """Score one batch.

@@ -42,11 +42,11 @@ class ClassChoice:
                 raise ValueError(f'the texts describe the classes {sorted(texts)}; choose one with '
                                  'text_class, or one per source with text_class={source: class}')
             text_class = next(iter(texts)) if len(texts) == 1 else DEFAULT_CLASS
-        by_source = None
+        by_source, wanted = None, {str(text_class)}
         if isinstance(text_class, Mapping):
             by_source = {str(source): GENERIC if name is None else name
                          for source, name in text_class.items()}
-        wanted = {text_class} if by_source is None else {*by_source.values(), GENERIC}
+            wanted = {*by_source.values(), GENERIC}
         unknown = sorted(map(str, wanted - {GENERIC} - set(texts)))
         if unknown:
             raise ValueError(f'text_class asks for {unknown}, but the texts describe {sorted(texts)}')

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -29,7 +29,7 @@ class ClipModel:
         std: Likewise.
     """
 
-    model: nn.Module
+    model: Any
     tokenizer: Any
     config: dict[str, Any]
     mean: tuple[float, ...]

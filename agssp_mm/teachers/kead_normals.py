@@ -27,7 +27,7 @@ def choose_normals(classes: Mapping[str, ClassTexts], normals: Normals | Mapping
     if num_normals is not None and (not isinstance(num_normals, int) or num_normals < 0):
         raise ValueError(f'num_normals must be None (all) or a number from 0 on, got {num_normals!r}')
     given = _per_class(normals, classes)
-    chosen = {}
+    chosen: dict[str, tuple[Path, ...]] = {}
     for name, texts in classes.items():
         paths = given.get(name, texts.samples)
         if num_normals == 0 or (name not in given and not paths):

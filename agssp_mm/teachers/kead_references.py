@@ -134,7 +134,7 @@ class References:
             if len(lots) > MAX_MEMORY:
                 kept = lots.topk(MAX_MEMORY, largest=False).indices.sort().values
                 memory, lots = memory[:, kept], lots[kept]
-        if not torch.isfinite(memory).all():
+        if memory is None or not torch.isfinite(memory).all():
             raise ValueError(f'the features of the normal images of class {name!r} are not finite; the '
                              "weights are damaged, or amp='fp16' overflows: try amp='bf16' or no amp")
         return memory.contiguous()

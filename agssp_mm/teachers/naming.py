@@ -30,7 +30,8 @@ def teacher_of(given: 'Teacher | str | Mapping[str, Any]') -> Teacher:
         return given
     config = dict(type=given) if isinstance(given, str) else dict(given)
     names = teacher_names()
-    kind = names.get(config.get('type'), config.get('type'))
+    wanted = str(config.get('type'))
+    kind = names.get(wanted, wanted)
     if kind not in names.values():
         raise ValueError(f'unknown teacher {config.get("type")!r}; there are: {", ".join(names)}')
     try:

@@ -86,14 +86,14 @@ class PatchFeatures:
         """
         model = self._load()
         inputs = [self._to_input(image) for image in images]
-        found: list[np.ndarray | None] = [None] * len(images)
+        found: dict[int, np.ndarray] = {}
         for places in _of_one_size(inputs):
             stacked = torch.stack([inputs[place] for place in places]).to(self._device)
             joined = self._joined(model(stacked.permute(0, 3, 1, 2)))  # channels last, as the backbone wants them
             for place, features in zip(places, joined.permute(0, 2, 3, 1).cpu(), strict=True):
                 # a copy: else a small grid would keep the features of its whole batch
                 found[place] = features.contiguous().numpy().copy()
-        return found
+        return [found[place] for place in range(len(images))]
 
     def _joined(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
         levels = [F.avg_pool2d(level.float(), 3, 1, 1, count_include_pad=self.count_border) for level in levels]

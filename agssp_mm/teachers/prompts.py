@@ -126,9 +126,9 @@ def load_texts(source: str | Path | Mapping[str, Any] | None = None) -> dict[str
         return _parse(source, 'the given texts', Path())
     path = Path(source)
     if not path.is_file():
-        shipped = sorted(file.stem for file in KNOWLEDGE.glob('*.json'))
+        names = sorted(file.stem for file in KNOWLEDGE.glob('*.json'))
         raise FileNotFoundError(f'text file {path} does not exist; give a JSON file of class descriptions, '
-                                f'or leave it out for the shipped classes {shipped}')
+                                f'or leave it out for the shipped classes {names}')
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
@@ -161,7 +161,7 @@ def _parse_class(entry: Any, where: str, folder: Path) -> ClassTexts:
 
 
 def _require(entry: Any, key: str, kind: type, where: str) -> Any:
-    names = {str: 'a string', Mapping: 'an object', list: 'a list'}
+    names: dict[type, str] = {str: 'a string', Mapping: 'an object', list: 'a list'}
     if not isinstance(entry, Mapping):
         raise ValueError(f'{where} must be an object, got {type(entry).__name__}')
     if key not in entry:

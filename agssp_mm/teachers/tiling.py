@@ -39,11 +39,11 @@ class Tiling:
             raise ValueError(f'the batch_size of tiles must be a number from 1 on, got {self.batch_size!r}')
 
     @classmethod
-    def of(cls, setting: 'int | str | Mapping[str, Any] | Tiling | None') -> Self | None:
+    def of(cls, setting: 'int | str | Mapping[str, Any] | Tiling | None') -> 'Tiling | None':
         """Read a setting: a size, a mapping of the attributes, or ``None`` for no tiles."""
-        if setting is None or isinstance(setting, cls):
+        if setting is None or isinstance(setting, Tiling):
             return setting
-        if not isinstance(setting, Mapping):
+        if isinstance(setting, (int, str)):
             return cls(setting)
         unknown = sorted(set(setting) - set(cls.__dataclass_fields__))
         if unknown or 'size' not in setting:
@@ -60,7 +60,7 @@ class Tiling:
         Raises:
             ValueError: If the tile is larger than the image.
         """
-        if self.size == 'short':
+        if isinstance(self.size, str):  # 'short'
             return min(height, width)
         if self.size > min(height, width):
             raise ValueError(f'tiles of {self.size} pixels do not fit into an image of {height}x{width} '
@@ -125,7 +125,7 @@ class _Mosaic:
 
     def add(self, place: tuple[int, int], tile_map: np.ndarray) -> None:
         if self.sum is None:
-            self._lay_out(tile_map.shape)
+            self.sum = self._lay_out(tile_map.shape)
         row, column = place
         (rows, row_weights), (columns, column_weights) = self.axes[0][row], self.axes[1][column]
         self.sum[rows, columns] += row_weights @ tile_map @ column_weights.T
@@ -134,10 +134,9 @@ class _Mosaic:
         rows, columns = self.totals
         return (self.sum / rows[:, None] / columns).astype(np.float32, copy=False)
 
-    def _lay_out(self, cells: tuple[int, int]) -> None:
+    def _lay_out(self, cells: Sequence[int]) -> np.ndarray:
         lengths = [max(1, round(pixels * count / self.side))
                    for pixels, count in zip(self.image.shape, cells)]
-        self.sum = np.zeros(lengths, dtype=np.float32)
         self.axes, self.totals = [], []
         for pixels, count, length, starts in zip(self.image.shape, cells, lengths, self.starts):
             axis = [self._axis_weights(start, pixels, count, length) for start in starts]
@@ -146,6 +145,7 @@ class _Mosaic:
                 total[where] += weights.sum(1)
             self.axes.append(axis)
             self.totals.append(total)
+        return np.zeros(lengths, dtype=np.float32)
 
     def _axis_weights(self, start: int, pixels: int, count: int, length: int) -> tuple[slice, np.ndarray]:
         """Cells of the image's map that a tile covers along one axis, and how they mix the tile's cells.

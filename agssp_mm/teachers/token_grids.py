@@ -1,4 +1,5 @@
 """Outputs of modules of any backbone, brought to grids: (B, C, h, w)."""
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -6,7 +7,7 @@ from torch import Tensor
 _MAX_PREFIX = 16  # class, distillation and register tokens before the patches
 
 
-def to_grid(output: Any, image_size: tuple[int, int], name: int | str) -> Tensor:
+def to_grid(output: Any, image_size: Sequence[int], name: int | str) -> Tensor:
     """Tell feature maps, channels-last maps and token sequences apart by the shape of the image.
 
     Args:
@@ -36,7 +37,7 @@ def to_grid(output: Any, image_size: tuple[int, int], name: int | str) -> Tensor
                      f'{image_size[0]}x{image_size[1]} pixels; name another level')
 
 
-def _is_grid(size: tuple[int, int], image_size: tuple[int, int], exactly: bool) -> bool:
+def _is_grid(size: Sequence[int], image_size: Sequence[int], exactly: bool) -> bool:
     """Whether both sides are the image's divided by one stride; not exactly: rounded up or down."""
     if exactly:
         return size[0] * image_size[1] == size[1] * image_size[0] and size[0] <= image_size[0]
@@ -45,7 +46,7 @@ def _is_grid(size: tuple[int, int], image_size: tuple[int, int], exactly: bool) 
     return max(one.start for one in strides) < min(one.stop for one in strides)
 
 
-def _token_size(number: int, image_size: tuple[int, int]) -> tuple[int, int] | None:
+def _token_size(number: int, image_size: Sequence[int]) -> tuple[int, int] | None:
     """(h, w) with h * w = number and the aspect ratio of the image: whole patches of one size."""
     for patch in range(4, min(image_size) + 1):
         size = image_size[0] // patch, image_size[1] // patch

@@ -120,7 +120,7 @@ def check_tower(visual: nn.Module, name: str) -> None:
                      "transformer with a class token, such as 'ViT-B-16-plus-240', 'ViT-B-16' or 'ViT-L-14'")
 
 
-def vv_features(visual: nn.Module, images: Tensor, plan: LevelPlan) -> TowerOutput:
+def vv_features(visual: Any, images: Tensor, plan: LevelPlan) -> TowerOutput:
     """Run an open_clip ``VisionTransformer`` with the V-V path beside it.
 
     With X the ordinary stream and A_l V-V attention with the weights of block l, a level l is X_l before the

@@ -1,5 +1,6 @@
 """The hook that sends sample pictures of a training to MMEngine's Visualizer."""
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class AnomalyVisualizationHook(Hook):
         shown = _first(data_batch, self.num_images)
         if not self.predict or runner.iter % self.interval or not shown or 'gt_instances' not in shown[0][1]:
             return
-        if not (hasattr(model, 'predict') and hasattr(model, 'data_preprocessor')):
+        if not _is_detector(model):
             return
         samples = [sample.clone() for _, sample in shown]
         for number, ((inputs, _), found) in enumerate(zip(shown, _predict(model, [one for one, _ in shown], samples))):
@@ -75,11 +76,17 @@ class AnomalyVisualizationHook(Hook):
             _send(runner, f'train_predictions_{number}', picture)
 
 
+def _is_detector(model: nn.Module) -> bool:
+    """Whether the model predicts as MMDetection's detectors do; that of stage 1 predicts how well maps agree."""
+    predict = getattr(model, 'predict', None)
+    return hasattr(model, 'data_preprocessor') and callable(predict) and 'rescale' in signature(predict).parameters
+
+
 def _first(batch: Any, number: int) -> list[tuple[Tensor, Any]]:
     """Inputs and data samples of the first images of a batch; nothing where it has another form."""
     if not isinstance(batch, dict) or not isinstance(batch.get('data_samples'), Sequence):
         return []
-    inputs, samples = batch.get('inputs'), batch['data_samples']
+    inputs, samples = batch.get('inputs', ()), batch['data_samples']
     if isinstance(inputs, Sequence) and inputs and isinstance(inputs[0], Sequence):
         inputs = inputs[0]  # the first view
     return [(one, sample) for one, sample in list(zip(inputs, samples))[:number]

@@ -78,7 +78,7 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, kind: str, texts: Sequence[
     return picture
 
 
-def _write_text(picture: np.ndarray, text: str, corner: tuple[int, int], colour: tuple[int, int, int]):
+def _write_text(picture: np.ndarray, text: str, corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
     """Write above the corner, or below it where there is no room, dark on the colour, inside the picture."""
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.5
     (width, height), base = cv2.getTextSize(text, font, size, 1)
@@ -89,13 +89,14 @@ def _write_text(picture: np.ndarray, text: str, corner: tuple[int, int], colour:
 
 
 def compose_panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
-                   caption: str = '') -> np.ndarray:
+                   caption: str = '', kinds: Sequence[str] = tuple(BOX_COLOURS)) -> np.ndarray:
     """Set pictures in rows and columns under column titles, with the legend of the box colours below.
 
     Args:
         rows: Rows of (H, W, 3) uint8 BGR pictures, as many in each row as there are titles.
         titles: Title of each column.
         caption: A line above the titles.
+        kinds: The kinds of boxes that the legend names; none, no legend.
 
     Returns:
         (height, width, 3) uint8 BGR.
@@ -124,10 +125,12 @@ def compose_panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
         axis.set_title(title, fontsize=11)
     if caption:
         figure.suptitle(caption, fontsize=12)
-    colours = {kind: tuple(value / 255 for value in colour[::-1]) for kind, colour in BOX_COLOURS.items()}
-    figure.legend(handles=[Patch(facecolor='none', edgecolor=colour, linewidth=2, label=kind)
-                           for kind, colour in colours.items()],
-                  loc='outside lower center', ncols=len(colours), frameon=False, fontsize=10)
+    patches = []
+    for kind in kinds:
+        blue, green, red = (value / 255 for value in BOX_COLOURS[kind])
+        patches.append(Patch(facecolor='none', edgecolor=(red, green, blue), linewidth=2, label=kind))
+    if patches:
+        figure.legend(handles=patches, loc='outside lower center', ncols=len(patches), frameon=False, fontsize=10)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1])
 

@@ -39,8 +39,9 @@ esac
 # What a pip command is about, by a word in it.
 KINDS = (('--only-binary', 'look'), ('requirements/base.txt', 'torch'), ('onedl-mmdetection', 'openmmlab'),
          ('--no-binary', 'fetch'), (' wheel ', 'compile'), ('mmcv-offered.whl', 'offered'), ('mmcv-built.whl', 'built'),
-         ('.[demo,test]', 'project'), ('opencv-python-headless', 'opencv'), (' check', 'check'))
-ALL = ['look', 'torch', 'openmmlab', 'look', 'fetch', 'compile', 'built', 'project', 'opencv', 'check']
+         ('.[demo,test]', 'project'), ('opencv-python-headless', 'opencv'), (' check', 'check'),
+         ('requirements/docs.txt -r requirements/lint.txt', 'tools'))
+ALL = ['look', 'torch', 'openmmlab', 'look', 'fetch', 'compile', 'built', 'project', 'opencv', 'check', 'tools']
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_an_interrupted_compile_goes_on_where_it_was(checkout):
 
     broken.unlink()
     done, calls = set_up(checkout)
-    assert (done.returncode, calls) == (0, ['look', 'look', 'compile', 'built', 'project', 'opencv', 'check'])
+    assert (done.returncode, calls) == (0, ['look', 'look', 'compile', 'built', 'project', 'opencv', 'check', 'tools'])
     assert not source.exists()
 
 
@@ -109,7 +110,7 @@ def test_a_second_checkout_takes_the_wheel_that_was_built(checkout):
     shutil.rmtree(checkout / '.venv')
     done, calls = set_up(checkout)
     assert (done.returncode, calls) == (
-        0, ['look', 'torch', 'openmmlab', 'look', 'built', 'project', 'opencv', 'check'])
+        0, ['look', 'torch', 'openmmlab', 'look', 'built', 'project', 'opencv', 'check', 'tools'])
 
 
 def test_a_wheel_that_pip_finds_is_not_compiled(checkout):
@@ -118,16 +119,18 @@ def test_a_wheel_that_pip_finds_is_not_compiled(checkout):
     (checkout.parent / 'offered').touch()
     done, calls = set_up(checkout, CXX='no-such-compiler')
     assert (done.returncode, calls) == (
-        0, ['look', 'torch', 'openmmlab', 'offered', 'project', 'opencv', 'check'])
+        0, ['look', 'torch', 'openmmlab', 'offered', 'project', 'opencv', 'check', 'tools'])
 
 
 def test_a_change_repeats_its_step_and_those_after_it(checkout):
     set_up(checkout)
     (checkout / 'setup.py').write_text('# two')
-    assert set_up(checkout)[1] == ['project', 'opencv', 'check']
+    assert set_up(checkout)[1] == ['project', 'opencv', 'check', 'tools']
+    (checkout / 'requirements' / 'lint.txt').write_text('ruff==9')
+    assert set_up(checkout)[1] == ['tools']
     pins = checkout / 'requirements' / 'openmmlab.txt'
     pins.write_text(pins.read_text().replace('onedl-mmpretrain==1.3.6', 'onedl-mmpretrain==1.3.7'))
-    assert set_up(checkout)[1] == ['openmmlab', 'look', 'built', 'project', 'opencv', 'check']
+    assert set_up(checkout)[1] == ['openmmlab', 'look', 'built', 'project', 'opencv', 'check', 'tools']
 
 
 @pytest.mark.parametrize('environment, message', [

@@ -91,7 +91,7 @@ def _make_images(folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]
             made = make_image((settings['seed'], index), (settings['height'], settings['width']),
                               settings['clean_share'])
             name = f'{index:06d}.png'
-            _write_png(folder / 'masks' / name, made.masks.any(axis=0).astype(np.uint8) * 255)
+            _write_png(folder / 'masks' / name, np.where(made.masks.any(axis=0), 255, 0).astype(np.uint8))
             _write_png(folder / 'images' / name, made.image)
             done[index] = dict(index=index, name=name, surface=made.surface, defects=_defects_of(made))
             log.write(json.dumps(done[index]) + '\n')
@@ -133,7 +133,8 @@ def _defects_of(made: SyntheticImage) -> list[dict[str, Any]]:
 
 
 def _as_coco(records: list[dict[str, Any]], height: int, width: int) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for record in records:
         images.append(dict(id=record['index'], file_name=record['name'], height=height, width=width))
         for defect in record['defects']:

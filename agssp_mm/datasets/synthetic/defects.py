@@ -48,8 +48,9 @@ def _centre(rng: np.random.Generator, shape: tuple[int, int], margin: float = 0.
 
 def _shifted(field: np.ndarray, dx: float, dy: float) -> np.ndarray:
     """The field moved by (dx, dy) pixels, zeros coming in."""
-    matrix = np.float32([[1, 0, dx], [0, 1, dy]])
-    return cv2.warpAffine(field, matrix, field.shape[::-1], flags=cv2.INTER_LINEAR)
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    height, width = field.shape
+    return cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def _ellipse(shape: tuple[int, int], centre: tuple[float, float], radii: tuple[float, float],
@@ -96,7 +97,7 @@ def _pit(rng: np.random.Generator, shape: tuple[int, int], angle: float) -> Defe
     count = 1 if rng.random() < 0.5 else int(rng.integers(3, 10))
     centre, radius = _centre(rng, shape), _size(rng, shape, 0.016, 0.06 if count == 1 else 0.03)
     wobble = 1 + 0.18 * smooth_noise(rng, shape, (max(1.2, radius * 0.5),) * 2)
-    support = np.zeros(shape, np.float32)
+    support: np.ndarray = np.zeros(shape, np.float32)
     for _ in range(count):
         offset = rng.normal(0, 1, 2) * radius * (0 if count == 1 else 1.1 * count ** 0.5)
         own = radius * (1 if count == 1 else rng.uniform(0.45, 0.9))

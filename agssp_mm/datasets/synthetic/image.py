@@ -43,7 +43,8 @@ def make_image(seed: int | Sequence[int], size: int | tuple[int, int],
     Raises:
         ValueError: If the size is too small or the share is no probability.
     """
-    shape = (size, size) if isinstance(size, int) else tuple(size)
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (height, width)
     if min(shape) < MIN_SIZE:
         raise ValueError(f'size {size} is too small for a surface with defects; give at least {MIN_SIZE}')
     if not 0 <= clean_share <= 1:
@@ -51,7 +52,9 @@ def make_image(seed: int | Sequence[int], size: int | tuple[int, int],
     rng = np.random.default_rng(seed)
     surface = make_surface(rng, shape)
     light = make_light(rng, shape, surface.angle)
-    reflectance, masks, labels = surface.reflectance, [], []
+    reflectance = surface.reflectance
+    masks: list[np.ndarray] = []
+    labels: list[int] = []
     if rng.random() >= clean_share:
         wanted = min(_MAX_DEFECTS, int(rng.geometric(0.45)))
         reflectance, masks, labels = _add_defects(rng, reflectance, surface.angle, wanted)
@@ -80,7 +83,8 @@ def _add_defects(rng: np.random.Generator, reflectance: np.ndarray, angle: float
                  wanted: int) -> tuple[np.ndarray, list[np.ndarray], list[int]]:
     """Put up to ``wanted`` defects where none touches another; at least one always finds its place."""
     occupied = np.zeros(reflectance.shape, bool)
-    masks, labels = [], []
+    masks: list[np.ndarray] = []
+    labels: list[int] = []
     for _ in range(20 * wanted):
         if len(masks) == wanted:
             break

@@ -22,7 +22,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[
     """
     steps = [max(1.0, s / 2.0) for s in sigma]
     coarse = [int(np.ceil(n / step)) + 8 for n, step in zip(shape, steps, strict=True)]
-    field = rng.standard_normal(coarse, dtype=np.float32)
+    field: np.ndarray = rng.standard_normal(coarse, dtype=np.float32)
     field = cv2.GaussianBlur(field, (0, 0), sigmaX=sigma[1] / steps[1], sigmaY=sigma[0] / steps[0])
     enlarged = (int(np.ceil(coarse[1] * steps[1])), int(np.ceil(coarse[0] * steps[0])))
     if enlarged != (coarse[1], coarse[0]):
@@ -54,14 +54,15 @@ def rotated_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: tuple
     field = smooth_noise(rng, (side, side), sigma)
     cos, sin = np.cos(angle), np.sin(angle)
     # inverse map: target pixel -> pixel of the axis-aligned field, both counted from their centres
-    matrix = np.float32([[cos, sin, side / 2 - cos * width / 2 - sin * height / 2],
-                         [-sin, cos, side / 2 + sin * width / 2 - cos * height / 2]])
+    matrix = np.array([[cos, sin, side / 2 - cos * width / 2 - sin * height / 2],
+                       [-sin, cos, side / 2 + sin * width / 2 - cos * height / 2]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     turned = cv2.warpAffine(field, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return standardise(turned)
 
 
-def draw_stroke(shape: tuple[int, int], points: np.ndarray, widths: Sequence[float]) -> np.ndarray:
+def draw_stroke(shape: tuple[int, int], points: np.ndarray,
+                widths: Sequence[float] | np.ndarray) -> np.ndarray:
     """Draw an anti-aliased polyline whose width varies.
 
     Args:

@@ -58,7 +58,7 @@ class LoadIndustrialImage(BaseTransform):
 
     @cached_property
     def _store_images(self) -> StoreImages:
-        return StoreImages(MapStore.open(self.store, partial=True), self.image_root)
+        return StoreImages(MapStore.open(str(self.store), partial=True), self.image_root)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Add the image; ``None``, which makes the data set draw another one, if it is damaged.

@@ -56,7 +56,7 @@ def draw_activations(config: Config, weights: Path, store: MapStore, image_root:
     rows = []
     for record in records:
         inputs, shape, image = model_input(after, plain_pipeline(config), image_root / record.name)
-        anomaly = _on_input(store.read(record.name), shape, tuple(inputs.shape[-2:]))
+        anomaly = _on_input(store.read(record.name), shape, inputs.shape[-2:])
         with torch.no_grad():
             features = {when: as_levels(model.backbone(inputs)) for when, model in models.items()}
         panels = [dict(title='image', caption='', src=_picture(image)),
@@ -110,7 +110,7 @@ def _levels(config: Config, count: int) -> tuple[int, ...]:
 
 def _panel(title: str, feature: Tensor, anomaly: Tensor, shape: tuple[int, int], image: np.ndarray) -> dict[str, Any]:
     activation = activation_map(feature)
-    resized, valid = resize_map(anomaly, tuple(activation.shape[-2:]))
+    resized, valid = resize_map(anomaly, activation.shape[-2:])
     height, width = activation.shape[-2:]
     inside = activation[0, 0, :max(1, round(height * shape[0] / anomaly.shape[-2])),
                         :max(1, round(width * shape[1] / anomaly.shape[-1]))].numpy()
@@ -119,7 +119,7 @@ def _panel(title: str, feature: Tensor, anomaly: Tensor, shape: tuple[int, int],
     return dict(title=title, caption=caption, src=_picture(overlay_map(image, inside / max(inside.max(), 1e-12), 0.7)))
 
 
-def _on_input(anomaly_map: np.ndarray, shape: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def _on_input(anomaly_map: np.ndarray, shape: tuple[int, int], size: Sequence[int]) -> Tensor:
     """The map at the size of the network's input, (1, 1, H, W), NaN in the padding."""
     canvas = np.full(size, np.nan, np.float32)
     resized = cv2.resize(anomaly_map, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)

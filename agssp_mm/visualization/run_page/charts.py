@@ -64,7 +64,7 @@ def _frame(title: str, x_title: str, y_title: str) -> dict[str, Any]:
 def _ticks(low: float, high: float, number: int, is_whole: bool = False) -> list[float]:
     if low == high:
         low, high = (low - 1, high + 1) if is_whole else (low - abs(low or 1) * 0.1, high + abs(high or 1) * 0.1)
-    ticks = MaxNLocator(number, integer=is_whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    ticks = np.asarray(MaxNLocator(number, integer=is_whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     if is_whole:  # do not leave a wide margin on either side
         ticks = ticks[(ticks >= min(low, 0) - 1e-9) & (ticks <= high + 1e-9)]
     return [float(tick) for tick in np.atleast_1d(ticks)] or [low, high]

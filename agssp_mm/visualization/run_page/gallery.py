@@ -74,10 +74,11 @@ def make_gallery(store: MapStore, image_root: Path | None, rule: Mapping[str, An
     shown = [index[place] for place in ends if index[place].name in maps]
     sample = [index[place] for place in drawn if index[place].name in maps]
     name, values = threshold_values(rule)
+    steps_at: Sequence[float | None] = values or [None]
     in_sample = set(sample)
     extra = [record for record in dict.fromkeys(shown) if record not in in_sample]
     steps, edge_steps = [], []
-    for value in tqdm(values or [None], desc='boxes per threshold', unit='threshold', disable=None):
+    for value in tqdm(steps_at, desc='boxes per threshold', unit='threshold', disable=None):
         steps.append(box_at(store, rule, sample, name, value, maps))
         edge_steps.append(box_at(store, rule, extra, name, value, maps))
     own = len(values) // 2

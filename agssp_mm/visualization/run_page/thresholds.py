@@ -102,5 +102,5 @@ def _shares(boxes: np.ndarray, record: MapRecord) -> np.ndarray:
 
 def _touches(boxes: np.ndarray, record: MapRecord) -> np.ndarray:
     """Which boxes reach the border of the image."""
-    return ((boxes[:, :2] < BORDER_PIXELS).any(1)
-            | (boxes[:, 2:] > np.array([record.width, record.height]) - BORDER_PIXELS).any(1))
+    near = boxes[:, :2] < BORDER_PIXELS, boxes[:, 2:] > np.array([record.width, record.height]) - BORDER_PIXELS
+    return np.asarray(np.concatenate(near, axis=1).any(axis=1))

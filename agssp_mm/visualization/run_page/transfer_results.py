@@ -18,7 +18,7 @@ Line = Mapping[str, Any]
 
 def read_results(paths: Sequence[Path], problems: list[str]) -> list[Line]:
     """Lines of ``tools/benchmarks/transfer.py``; what is none is left out and named in ``problems``."""
-    lines = []
+    lines: list[Line] = []
     for path in paths:
         damaged = 0
         for text in path.read_text(encoding='utf-8', errors='replace').splitlines():
@@ -48,8 +48,8 @@ def result_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
     cells: dict[tuple, dict[int, Mapping[str, float]]] = defaultdict(dict)
     for line in lines:
         start = f'{line["init"]} ({line["recipe"]})' if line['recipe'] else line['init']
-        group = tuple(str(line[key]) for key in _GROUP)
-        cells[*group, str(line['labels']), line['init'], start, line['epochs']][line['seed']] = line['metrics']
+        names = tuple(str(line[key]) for key in _GROUP)
+        cells[*names, str(line['labels']), line['init'], start, line['epochs']][line['seed']] = line['metrics']
     rows = []
     for key in sorted(cells, key=lambda key: (*key[:3], labels_number(key[3]) or 0.0, key[4] != BASELINE, str(key))):
         *group, labels, init, start, epochs = key
