@@ -1,6 +1,5 @@
-"""The commands in README and docs: the real parsers take them, their configs and make targets exist.
-
-A block with commands of other programs needs `<!-- not run: reason -->` on the line before it.
+"""The commands in README and docs, in blocks and in running text: the real parsers take them, their configs and make
+targets exist. `test_documented_runs.py` runs the blocks too.
 """
 import argparse
 import re
@@ -14,9 +13,14 @@ import pytest
 from agssp_mm.cli import find_commands
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r'(<!-- not run: .+ -->\n)?^```(?:bash|sh)\n(.*?)^```', re.MULTILINE | re.DOTALL)
+sys.path.insert(0, str(ROOT / 'tests'))
+from documented_blocks import page_names, read_blocks  # noqa: E402
+
 SCRIPT = re.compile(r'(?:\.venv/bin/)?(?:python )?(tools/\S+\.py)(?: |$)')
 PLAIN = re.compile(r'export \w+=|\w+=\S+$|pip install -e \.')
+SHELL = re.compile(r'(?:\w+=\S+ )*(tools/\S+\.sh)(?: |$)')
+#: Code in running text that is a command: `make docs`, `agssp report`, `tools/train.py`, `python tools/demo.py ...`.
+INLINE = re.compile(r'`((?:\.venv/bin/)?(?:python )?tools/[\w/]+\.(?:py|sh)|make [\w-]+|agssp [\w-]+)[^`]*`')
 
 
 class Parsed(BaseException):
@@ -24,14 +28,14 @@ class Parsed(BaseException):
 
 
 def documented():
-    for page in [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]:
-        for excuse, block in BLOCK.findall(page.read_text()):
-            values = dict(re.findall(r'^(?:export )?(\w+)=(\S+)', block, re.MULTILINE))
-            for line in block.replace('\\\n', ' ').splitlines():
+    for page in page_names():
+        for block in read_blocks(page):
+            values = dict(re.findall(r'^(?:export )?(\w+)=(\S+)', block.text, re.MULTILINE))
+            for line in block.text.replace('\\\n', ' ').splitlines() if block.language == 'bash' else ():
                 line = re.sub(r'\$\{?(\w+)\}?', lambda found, values=values: values.get(found[1], found[0]), line)
                 line = shlex.join(shlex.split(line, comments=True))
-                if line and not excuse:
-                    yield pytest.param(line, id=f'{page.name}: {line[:60]}')
+                if line and block.reason is None:
+                    yield pytest.param(line, id=f'{page}: {line[:60]}')
 
 
 def check(line: str, monkeypatch) -> None:
@@ -44,6 +48,8 @@ def check(line: str, monkeypatch) -> None:
         parser.parse_args(words[2:])
     elif script := SCRIPT.match(line):
         parse_in_script(ROOT / script[1], shlex.split(line[script.end():]), monkeypatch)
+    elif shell := SHELL.match(line):
+        assert (ROOT / shell[1]).is_file(), f'there is no {shell[1]}'
     elif words[0] == 'make':
         assert re.search(rf'^{words[1]}:', (ROOT / 'Makefile').read_text(), re.MULTILINE), f'no target {words[1]}'
     else:
@@ -71,6 +77,17 @@ def parse_in_script(script: Path, arguments: list[str], monkeypatch) -> None:
 @pytest.mark.parametrize('line', list(documented()))
 def test_a_documented_command_is_one(line, monkeypatch):
     check(line, monkeypatch)
+
+
+def test_commands_in_running_text_exist():
+    said = {command for page in page_names() for command in INLINE.findall((ROOT / page).read_text())}
+    assert len(said) > 20
+    modules, targets = find_commands(), (ROOT / 'Makefile').read_text()
+    gone = [command for command in said if not (
+        command.split()[1] in modules if command.startswith('agssp ')
+        else re.search(rf'^{command.split()[1]}:', targets, re.MULTILINE) if command.startswith('make ')
+        else (ROOT / command.split()[-1]).is_file())]
+    assert gone == []
 
 
 @pytest.mark.parametrize('line', [

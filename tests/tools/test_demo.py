@@ -57,8 +57,27 @@ def test_demo_continues_ends_with_a_table_and_skips_what_is_done(tmp_path):
     assert f'page that shows it all: {tmp_path / "report.html"}' in output
     page = (tmp_path / 'report.html').read_text()
     assert 'Not there yet' not in page and 'class="note missing"' not in page
+    _check_pictures_of_the_documentation(tmp_path)
 
     again = _run(tmp_path)
     assert again.count('done before') == 7
     assert '...' not in again
     assert json.loads((tmp_path / 'results.json').read_text()) == results
+
+
+def _check_pictures_of_the_documentation(demo):
+    """draw_concepts.py draws every picture of the documentation from a finished demo."""
+    done = subprocess.run([sys.executable, str(ROOT / 'tools' / 'draw_concepts.py'), str(demo), '--out',
+                           str(demo / 'drawn')], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    committed = {path.name for path in (ROOT / 'docs' / 'pictures').iterdir()}
+    assert committed == {'maps.webp', 'thresholds.webp', 'distillation.webp', 'detections.webp', 'demo.webp'}
+    for name in committed:
+        picture = cv2.imread(str(demo / 'drawn' / name))
+        assert picture.shape[1] <= 960 and picture.std() > 20, name
+
+
+def test_without_a_demo_there_is_nothing_to_draw(tmp_path):
+    done = subprocess.run([sys.executable, str(ROOT / 'tools' / 'draw_concepts.py'), str(tmp_path)],
+                          capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and 'run make demo first' in done.stderr

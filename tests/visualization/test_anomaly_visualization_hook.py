@@ -30,7 +30,7 @@ def detector():
     return config
 
 
-def train(data, work_dir, hooks, backends):
+def train(data, work_dir, hooks, backends, model=None):
     """Joint training: pseudo boxes, and the maps distilled into the backbone; four steps."""
     torch.manual_seed(0)
     pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
@@ -39,7 +39,7 @@ def train(data, work_dir, hooks, backends):
     dataset = dict(type='PseudoBoxDataset', images=str(data / 'images'), store=str(data / 'maps'),
                    rule=dict(type='ComponentTreeBoxRule'), pipeline=pipeline)
     runner = Runner(
-        model=detector(), work_dir=str(work_dir), default_scope='mmdet', experiment_name=work_dir.name,
+        model=model or detector(), work_dir=str(work_dir), default_scope='mmdet', experiment_name=work_dir.name,
         train_dataloader=dict(batch_size=2, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=True),
                               collate_fn=dict(type='pseudo_collate')),
         train_cfg=dict(by_epoch=True, max_epochs=2), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)),
@@ -77,6 +77,14 @@ def test_tensorboard_and_the_log_hold_scalars_and_pictures(data, tmp_path):
     without = train(data, tmp_path / 'without', {}, [dict(type='LocalVisBackend')])
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, without.model.state_dict()[name]), name
+
+
+def test_the_backbone_of_stage_1_is_asked_for_no_boxes(data, tmp_path):
+    model = dict(type='BackbonePretrainer', backbone=dict(type='ResNet', depth=18, base_channels=4))
+    train(data, tmp_path / 'agbp', PICTURES, [dict(type='LocalVisBackend')], model)
+    pictures = {path.name for path in (tmp_path / 'agbp').glob('*/vis_data/vis_image/*.png')}
+    assert {'train_map_0_0.png', 'train_map_0_2.png'} <= pictures
+    assert not [name for name in pictures if 'predictions' in name]
 
 
 @pytest.mark.parametrize('settings, message', [
