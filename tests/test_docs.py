@@ -28,8 +28,9 @@ def test_quoted_messages_stand_in_the_source():
     said = [node.value for path in (ROOT / 'agssp_mm').rglob('*.py') for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     quoted = re.findall(r'^## `(.*)`$', (DOCS / 'troubleshooting.md').read_text(), re.MULTILINE)
-    assert len(quoted) >= 5
-    assert [message for message in quoted if not any(message in text for text in said)] == []
+    assert len(quoted) >= 12
+    foreign = {"No module named 'mmcv._ext'"}  # Python's own
+    assert [message for message in quoted if not any(message in text for text in said)] == sorted(foreign)
 
 
 @pytest.mark.slow

@@ -87,6 +87,32 @@ def test_the_backbone_of_stage_1_is_asked_for_no_boxes(data, tmp_path):
     assert not [name for name in pictures if 'predictions' in name]
 
 
+def test_weights_and_biases_keeps_them_offline(data, tmp_path):
+    wandb = pytest.importorskip('wandb')
+    settings = dict(mode='offline', project='agssp', dir=str(tmp_path))
+    train(data, tmp_path / 'wandb_run', PICTURES, [dict(type='WandbVisBackend', init_kwargs=settings)])
+    wandb.finish()
+    kept = next(tmp_path.glob('**/offline-run-*'))
+    assert list(kept.glob('*.wandb'))
+    names = {path.name.rsplit('_', 2)[0] for path in kept.glob('files/media/images/*.png')}
+    assert names == {'train_map_0', 'train_boxes_0', 'train_predictions_0'}
+
+
+def test_mlflow_keeps_them_in_files(data, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip('mlflow')
+    monkeypatch.setenv('MLFLOW_ALLOW_FILE_STORE', 'true')
+    uri = (tmp_path / 'tracked').as_uri()
+    train(data, tmp_path / 'mlflow_run', PICTURES,
+          [dict(type='MLflowVisBackend', tracking_uri=uri, exp_name='agssp'), dict(type='LocalVisBackend')])
+    client = mlflow.tracking.MlflowClient(uri)
+    run = client.search_runs([client.get_experiment_by_name('agssp').experiment_id])[0]
+    lines = next((tmp_path / 'mlflow_run').glob('*/vis_data/scalars.json')).read_text().splitlines()
+    tracked = [metric.value for metric in client.get_metric_history(run.info.run_id, 'loss')]
+    assert tracked == pytest.approx([json.loads(line)['loss'] for line in lines], rel=1e-4)
+    pictures = {path.name for path in (tmp_path / 'tracked').rglob('*.png')}
+    assert {'train_map_0.png', 'train_boxes_0.png', 'train_predictions_0.png'} <= pictures
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(interval=0), 'must be at least 1, got 0 and 2'),
     (dict(num_images=0), 'must be at least 1, got 200 and 0'),

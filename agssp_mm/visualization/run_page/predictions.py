@@ -19,6 +19,8 @@ from .inputs import make_batch, plain_pipeline
 from .work_folder import WorkFolder, pseudo_box_dataset
 
 _SIDE, _MOST_BOXES = 360, 10
+# Boxes below this score hide the image; the best few are shown only where there is no other.
+_SCORE, _FALLBACK = 0.3, 3
 
 
 class HeldOutImages(NamedTuple):
@@ -97,7 +99,8 @@ def draw_predictions(config: Config, weights: Path, images: HeldOutImages) -> li
     for name, path in images.files.items():
         with torch.no_grad():
             found = model.test_step(make_batch(pipeline, path, scope))[0].pred_instances.cpu()
-        best = found.scores.argsort(descending=True)[:_MOST_BOXES]
+        number = min(int((found.scores >= _SCORE).sum()) or _FALLBACK, _MOST_BOXES)
+        best = found.scores.argsort(descending=True)[:number]
         boxes = np.concatenate([found.bboxes[best].numpy(), found.scores[best].numpy()[:, None]], 1)
         cards.append(_card(name, path, boxes, images.truth.get(name)))
     return cards

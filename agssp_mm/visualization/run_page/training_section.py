@@ -14,7 +14,7 @@ from .work_folder import STAGES, WorkFolder, pseudo_box_dataset
 
 _NUM_ACTIVATIONS, _NUM_PREDICTIONS = 4, 8
 _CURVES = (('loss', 'Losses', 'step', 'loss'), ('lr', 'Learning rate', 'step', 'rate'),
-           ('agreement', 'Agreement with the anomaly maps', 'step', 'correlation'),
+           ('agreement', 'Agreement with the maps', 'step', 'correlation'),
            ('held-out agreement', 'Agreement, held-out images', 'epoch', 'correlation'),
            ('metric', 'Validation', 'epoch', 'metric'))
 _logger = logging.getLogger(__name__)

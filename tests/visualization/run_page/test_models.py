@@ -100,8 +100,8 @@ def test_detections_are_those_of_the_detector_on_images_that_nobody_trained_on(r
     cards = draw_predictions(config, folder.weights['detector'], images)
     assert [card['name'] for card in cards] == list(truth)
     for card in cards:
-        assert len(card['boxes']) == 10  # the best, in pixels of the image
         scores = [box[4] for box in card['boxes']]
+        assert len(scores) == 3 and max(scores) < 0.3  # none is sure, so the best few; in pixels of the image
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= x1 <= x2 <= 64 and 0 <= y1 <= y2 <= 64 for x1, y1, x2, y2, _ in card['boxes'])
         assert [box[:4] for box in card['truth']] == truth[card['name']].boxes.round(1).tolist()

@@ -30,7 +30,7 @@ def test_one_file_that_needs_no_other(work_dir):
     assert missing(text) == ''
     assert len(data['maps']['cards']) == 12 and len(data['maps']['steps']) == 13
     assert data['maps']['steps'][6]['line'] == "rule=dict(type='ComponentTreeBoxRule', threshold=0.3)"
-    for title in ('Losses', 'Learning rate', 'Agreement with the anomaly maps', 'Agreement, held-out images',
+    for title in ('Losses', 'Learning rate', 'Agreement with the maps', 'Agreement, held-out images',
                   'Validation'):
         assert title in text
     assert 'load_from backbone.pth: 2 of 3 tensors' in text

@@ -51,7 +51,7 @@
   const hasSources = maps && new Set(maps.cards.map(card => card.source)).size > 1;
   const describe = (card, isDetection) => isDetection
     ? `${plural(card.boxes.filter(box => box[4] >= 0.3).length, 'box')} scored 0.3 or more`
-    : `score ${card.score} · ${plural(card.boxes[step].length, 'box')}${hasSources ? ` · ${card.source}` : ''}`;
+    : `score ${card.score.toPrecision(3)} · ${plural(card.boxes[step].length, 'box')}${hasSources ? ` · ${card.source}` : ''}`;
   const tile = (card, isDetection, open) => {
     const caption = make('span', {className: 'caption'}, make('b', {textContent: card.name, title: card.name}),
       make('span', {className: 'count', textContent: describe(card, isDetection)}));
