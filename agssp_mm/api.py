@@ -209,7 +209,7 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
 def _claim(folder: RunFolder, identity: Mapping[str, Any], labelled: RecipeSettings | None,
            configs: Mapping[str, Config], found: SourceDetector, keep: bool) -> dict[str, Path]:
     """Make the folder this run's, and write its configs."""
-    labels = labelled and {name: getattr(labelled, name) for name in _LABELS}
+    labels = None if labelled is None else {name: getattr(labelled, name) for name in _LABELS}
     return _write(configs, folder.path, found, keep, other_labels=folder.claim(identity, labels))
 
 

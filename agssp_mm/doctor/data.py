@@ -10,6 +10,10 @@ VARIABLE, DEFAULT = 'AGSSP_DATA_ROOT', 'data'
 DATA_SETS = {
     'neu_det': ('images/train', 'images/val', 'annotations/train_10pct.json', 'annotations/val.json'),
     'magnetic_tile': ('images/train', 'images/val', 'annotations/train.json', 'annotations/val.json'),
+    'casting_billet': ('annotations/train.json', 'annotations/val.json'),
+    'steel_pipe': ('annotations/train.json', 'annotations/val.json'),
+    'gc10': ('annotations/train.json', 'annotations/val.json'),
+    'industrial': ('images', ),
 }
 
 
@@ -40,5 +44,6 @@ def _check_set(folder: Path, parts: tuple[str, ...]) -> Finding:
     if missing:
         return Finding(f'data {folder.name}', PROBLEM, f'{folder} lacks {", ".join(missing)}',
                        f'ls {folder} {folder}/*  # README.md tells the layout')
-    counts = {part: sum(1 for _ in (folder / part).iterdir()) for part in parts if part.startswith('images/')}
-    return Finding(f'data {folder.name}', OK, ', '.join(f'{count} files in {part}' for part, count in counts.items()))
+    counts = [f'{sum(1 for _ in (folder / part).iterdir())} files in {part}' for part in parts
+              if (folder / part).is_dir()]
+    return Finding(f'data {folder.name}', OK, ', '.join(counts or parts))

@@ -78,7 +78,8 @@ class FrozenBackbone(nn.Module):
         if self.by_module:
             self._check_modules()
         side = -(-_PROBE // self.multiple) * self.multiple
-        self.model = fold_batch_norms(self.model, self._levels_of, side).to(memory_format=torch.channels_last)
+        folded: Any = fold_batch_norms(self.model, self._levels_of, side)
+        self.model = folded.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised RGB, fastest channels last -> one (B, C, h, w) float tensor for each level."""
