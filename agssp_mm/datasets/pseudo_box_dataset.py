@@ -106,14 +106,15 @@ class PseudoBoxDataset(BaseDataset):
         boxes = self._finished_boxes(records) if self.boxes else load_or_make_boxes(store, TASK_UTILS.build(self.rule))
         counts = [len(boxes[record.name].boxes) for record in records]
         if not any(counts):
-            raise ValueError(f'no pseudo box in any of {len(records)} images ({self.boxes or self.rule["type"]}); '
+            source = self.boxes or dict(self.rule or {})['type']
+            raise ValueError(f'no pseudo box in any of {len(records)} images ({source}); '
                              f'lower the threshold of the rule, or look at the maps in {self.store_path}')
         empty = sum(count == 0 for count in counts)
         print_log(f'{sum(counts)} pseudo boxes in {len(counts)} images, {empty} images without', logger='current')
         return boxes
 
     def _finished_boxes(self, records: list[MapRecord]) -> dict[str, PseudoBoxes]:
-        boxes = read_pseudo_boxes(self.boxes)
+        boxes = read_pseudo_boxes(str(self.boxes))
         missing = [record.name for record in records if record.name not in boxes]
         if missing:
             raise ValueError(f'{len(missing)} of {len(records)} images are not in {self.boxes}, e.g. {missing[:3]}; '

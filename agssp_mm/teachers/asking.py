@@ -1,22 +1,10 @@
 """Asking a teacher for maps: it is told what it declares to need, and one bad image does not spoil its batch."""
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .base import AnomalyMaps, NoMapError, Teacher
-
-
-class ImageFacts(Protocol):
-    """What a teacher may be told of an image beside its pixels."""
-
-    @property
-    def source(self) -> str:
-        """The declared part of the set."""
-
-    @property
-    def name(self) -> str:
-        """The POSIX path below the root."""
 
 
 class Answer(NamedTuple):
@@ -35,8 +23,15 @@ class Answer(NamedTuple):
     refused: dict[int, str]
 
 
-def ask(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[ImageFacts]) -> AnomalyMaps:
-    """Predict, with the sources and names of the images where the teacher uses them."""
+def ask(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[Any]) -> AnomalyMaps:
+    """Predict, with the sources and names of the images where the teacher uses them.
+
+    Args:
+        teacher: Whom to ask.
+        images: (H, W, 3) uint8 BGR each.
+        facts: What may be told beside the pixels, an object per image: ``source``, the declared part of the set, and
+            ``name``, its POSIX path.
+    """
     extra: dict[str, list[str]] = {}
     if teacher.uses_sources:
         extra['sources'] = [fact.source for fact in facts]
@@ -45,7 +40,7 @@ def ask(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[ImageFac
     return teacher.predict(images, **extra)
 
 
-def ask_for_each(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[ImageFacts]) -> Answer:
+def ask_for_each(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[Any]) -> Answer:
     """The same, with the images that the teacher has no map for listed instead of raised."""
     if not images:
         return Answer([], [], np.zeros(0, np.float32), {})
