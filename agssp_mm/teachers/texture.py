@@ -52,7 +52,7 @@ class TextureTeacher(Teacher):
         check_number(num_normals, normals)
         self._long_side = int(long_side)
         self._normals = normals and NormalImages(pick_normals(normals, num_normals, seed), value_range)
-        self._settings = dict(long_side=self._long_side)
+        self._settings: dict[str, Any] = dict(long_side=self._long_side)
         if normals:
             self._settings |= dict(normals=as_setting(normals), num_normals=num_normals, seed=int(seed),
                                    value_range=value_range and list(value_range))
