@@ -70,6 +70,7 @@ def load(path):
     pytest.param('faster-rcnn_r50', {'model.backbone.init_cfg': None}, marks=pytest.mark.slow),
     pytest.param('rtmdet_tiny', {'model.backbone.init_cfg': None}, marks=pytest.mark.slow),
     pytest.param('yolox_s', {}, marks=pytest.mark.slow),
+    pytest.param('atss_efficientnet-lite0', {}, marks=pytest.mark.slow),
 ])
 def test_the_three_stages_hand_over(workplace, name, offline):
     agbp = run_stage(name, 'agbp', {

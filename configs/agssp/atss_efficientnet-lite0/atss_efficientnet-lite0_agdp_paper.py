@@ -1,0 +1,12 @@
+# The paper's stage 2: neck and head alone, over the frozen backbone of stage 1.
+_base_ = './atss_efficientnet-lite0_agdp.py'
+
+# timm's backbones have no frozen_stages, so a hook freezes, which happens after DDP has wrapped the model.
+custom_hooks = [
+    dict(type='FreezeHook', modules=('backbone', )),
+    dict(type='NumClassCheckHook'),
+    dict(type='LoadReportHook'),
+    dict(type='DetectorExportHook'),
+    dict(type='ChannelsLastHook'),
+]
+find_unused_parameters = True
