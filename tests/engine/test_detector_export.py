@@ -28,7 +28,7 @@ def test_it_is_the_next_run_s_load_from(make_runner, tmp_path):
 
 
 class Sharded(FullyShardedDataParallel):
-    """What FSDP looks like from outside; the real one needs a GPU."""
+    """What FSDP looks like from outside; test_sharding.py has the real one."""
 
     def __init__(self, module):
         nn.Module.__init__(self)
