@@ -25,6 +25,8 @@ SHORTER = {
     'python tools/train.py *_agbp.py*':
         f'--cfg-options {_FAST} train_dataloader.dataset.held_out=4 val_dataloader.dataset.held_out=4',
     'python tools/train.py configs/*': f'--cfg-options {_FAST}',
+    'python tools/benchmarks/transfer.py *--time-limit*':  # of transfer_grid.sh: all starts ran before it
+        '--init imagenet --seeds 0 --epochs 1 --image-size 96 --finetune-options train_dataloader.batch_size=2',
     'python tools/benchmarks/transfer.py *--out*':
         f'--seeds 0 --epochs 1 --image-size 96 --pretrain-options {_FAST} --finetune-options '
         'train_dataloader.batch_size=2',

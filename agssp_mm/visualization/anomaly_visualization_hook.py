@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.visualization import MLflowVisBackend
 from torch import Tensor, nn
 
 from .overlays import draw_boxes
@@ -24,7 +25,8 @@ class AnomalyVisualizationHook(Hook):
 
     Pictures go to the runner's visualizer, hence to whatever its ``vis_backends`` name: files, TensorBoard, W&B,
     MLflow. They are called ``train_map_<i>`` (anomaly map over the augmented image), ``train_boxes_<i>`` (the boxes
-    trained on) and ``train_predictions_<i>`` (what a detector of MMDetection finds in the same image). The training
+    trained on) and ``train_predictions_<i>`` (what a detector of MMDetection finds in the same image); where MLflow is
+    among them, the step and ``.png`` follow. The training
     itself is not changed: predictions draw no random number and touch no statistics. Switch it on in any config by
     ``default_hooks=dict(pictures=dict(type='AnomalyVisualizationHook'))``.
 
@@ -107,4 +109,7 @@ def _predict(model: nn.Module, inputs: list[Tensor], samples: list[Any]) -> list
 
 
 def _send(runner: Runner, name: str, picture: np.ndarray) -> None:
+    # MLflow keeps files: it knows the type by the ending of the name, and MMEngine gives it no step.
+    if any(isinstance(backend, MLflowVisBackend) for backend in runner.visualizer._vis_backends.values()):
+        name = f'{name}_{runner.iter}.png'
     runner.visualizer.add_image(name, np.ascontiguousarray(picture[..., ::-1]), runner.iter)

@@ -91,6 +91,19 @@ def test_panels_show_every_picture_and_the_legend():
         assert (np.abs(below.astype(int) - colour).sum(axis=2) < 12).any()
 
 
+def test_the_legend_names_the_kinds_that_are_shown():
+    rows = [[np.zeros((8, 8, 3), np.uint8)]]
+
+    def has(panels, kind):
+        return bool((panels == np.array(BOX_COLOURS[kind])).all(2).any())
+
+    panels = compose_panels(rows, ['one'], kinds=['true box'])
+    assert has(panels, 'true box') and not has(panels, 'pseudo box') and not has(panels, 'detection')
+    assert not any(has(compose_panels(rows, ['one'], kinds=[]), kind) for kind in BOX_COLOURS)
+    with pytest.raises(KeyError):
+        compose_panels(rows, ['one'], kinds=['guess'])
+
+
 def test_same_panels_give_the_same_bytes():
     rows = [[_grey(), _grey(level=30)]]
     assert np.array_equal(compose_panels(rows, ['a', 'b']), compose_panels(rows, ['a', 'b']))
