@@ -18,6 +18,10 @@ CSPDARKNET, RESNET, MOCO, SWIN, SIMMIM = (
     'yolox_cspdarknet_cls', 'yolox_r50_cls', 'yolox_r50_mocov3', 'yolox_swin-b_cls', 'yolox_swin-b_simmim')
 FASTER, DINO = 'faster-rcnn_swin-b_simmim', 'dino_swin-b_simmim'
 YOLOV8 = 'yolov8_cspdarknet_cls'
+# Rows that go on from stage 1 of another one, which has the same backbone.
+STAGE_1 = {FASTER: SIMMIM, DINO: SIMMIM, **{name.replace('yolox', 'yolov8'): name for name in (
+    RESNET, MOCO, SWIN, SIMMIM)}}
+YOLOV8_ROWS = [name for name in STAGE_1 if name in YOLO]
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +126,7 @@ AGDP = {
     SWIN: ('SGD', 0.0025, 1e-3, 128), SIMMIM: ('SGD', 0.0025, 1e-3, 128),
     FASTER: ('SGD', 0.01, 1e-4, 128), DINO: ('AdamW', 1e-4, 1e-4, 12),
 }
+AGDP.update({name: AGDP[STAGE_1[name]] for name in YOLOV8_ROWS})
 
 
 @pytest.mark.parametrize('name', AGDP)
@@ -135,7 +140,7 @@ def test_agdp(name):
     dataset = dataset.dataset if name in YOLO else dataset
     assert dataset.type == 'PseudoBoxDataset' and dataset.rule == dict(type='PaperBoxRule')
     assert dataset.filter_cfg == dict(filter_empty_gt=False, min_size=32)
-    if name == RESNET:
+    if 'r50' in name:
         assert config.model.backbone.norm_eval is True
     if 'swin' in name:
         assert config.model.backbone.drop_path_rate == 0.3
@@ -149,6 +154,7 @@ FINETUNE = {
     SIMMIM: (0.0025, 5e-4 * 70 / 64, 14, 500, 300, -1), FASTER: (0.01, 1e-4, 12, 500, None, 2),
     DINO: (1e-4, 1e-4, 6, 500, None, 2),
 }
+FINETUNE.update({name: FINETUNE[STAGE_1[name]] for name in YOLOV8_ROWS})
 TARGETS = {'': ('casting_billet', 6), '_steel-pipe': ('steel_pipe', 4), '_gc10': ('gc10', 10)}
 
 
@@ -250,7 +256,7 @@ def test_the_published_normalisation_is_a_switch_away(name):
 
 @pytest.mark.parametrize('name', PAPER)
 def test_each_stage_takes_up_what_the_one_before_wrote(name):
-    start = name if name in YOLO else SIMMIM  # one stage 1 for all detectors over Swin-B
+    start = STAGE_1.get(name, name)
     agdp = load(f'{name}_agdp')
     assert agdp.load_from == f'work_dirs/{start}_agbp/backbone.pth'
     assert agdp.map_store == load(f'{start}_agbp').map_store
@@ -308,8 +314,8 @@ STARTS = {
     (SWIN, 'imagenet'): (None, 'swin_base_patch4_window7_224.pth'),
     (SIMMIM, 'imagenet'): (SIMMIM_IMAGENET, None), (FASTER, 'imagenet'): (SIMMIM_IMAGENET, None),
     (DINO, 'imagenet'): (SIMMIM_IMAGENET, None),
-    **{(name, 'after-agbp'): (f'work_dirs/{name if name in YOLO else SIMMIM}_agbp/backbone.pth', None)
-       for name in PAPER},
+    **{(name, 'after-agbp'): (f'work_dirs/{STAGE_1.get(name, name)}_agbp/backbone.pth', None)
+       for name in PAPER if name not in YOLOV8_ROWS},
     **{(name, 'industrial'): (f'work_dirs/{name}_industrial/epoch_200.pth', None) for name in INDUSTRIAL},
 }
 

@@ -35,6 +35,8 @@ FROZEN = {
     'yolox_r50_mocov3': dict(agbp=RESNET, industrial=RESNET, agdp=None, finetune=()),
     'yolox_swin-b_cls': dict(agbp=SWIN, industrial=SWIN, agdp=None, finetune=()),
     'yolox_swin-b_simmim': dict(agbp=SWIN, industrial=SWIN, agdp=None, finetune=()),
+    **{f'yolov8_{name}': dict(agdp=None, finetune=()) for name in ('r50_cls', 'r50_mocov3', 'swin-b_cls',
+                                                                    'swin-b_simmim')},
     'faster-rcnn_swin-b_simmim': dict(agdp=None, finetune=SWIN),
     'dino_swin-b_simmim': dict(agdp=None, finetune=SWIN),
 }
@@ -132,8 +134,9 @@ def shrink(config):
         model.neck.update(in_channels=[32, 64, 128], out_channels=16)
         model.bbox_head.update(in_channels=16, feat_channels=16)
     elif model.type == 'mmyolo.YOLODetector':
-        for part in (model.neck, model.bbox_head.head_module):
-            part.widen_factor = model.backbone.widen_factor
+        channels = [32, 64, 128]
+        model.neck.update(in_channels=channels, out_channels=channels, widen_factor=1.0)
+        model.bbox_head.head_module.update(in_channels=channels, widen_factor=1.0)
     elif model.type == 'FasterRCNN':
         model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
         model.rpn_head.update(in_channels=16, feat_channels=16)

@@ -1,0 +1,11 @@
+# Over the backbone that the row of YOLOX has pretrained: one stage 1 serves both detectors.
+_base_ = ['../../_base_/paper/agdp_yolo.py', '../../_base_/models/yolov8_swin-b.py']
+
+custom_imports = dict(imports=['agssp_mm', 'agssp_mm.models.mmyolo_types'])
+model = dict(
+    backbone=dict(frozen_stages=4),  # patch embedding, all stages, all output norms
+    bbox_head=dict(head_module=dict(num_classes=1)),
+    train_cfg=dict(assigner=dict(num_classes=1)))
+train_dataloader = dict(batch_size=128)
+optim_wrapper = dict(optimizer=dict(weight_decay=5e-4 * 128 / 64))  # mmyolo scales it with the batch
+load_from = 'work_dirs/yolox_swin-b_cls_agbp/backbone.pth'

@@ -1,0 +1,13 @@
+_base_ = [
+    '../../_base_/paper/finetune_yolo.py', '../../_base_/models/yolov8_swin-b.py',
+    '../../_base_/datasets/casting_billet.py']
+
+custom_imports = dict(imports=['agssp_mm', 'agssp_mm.models.mmyolo_types'])
+model = dict(
+    bbox_head=dict(head_module=dict(num_classes=6)),
+    train_cfg=dict(assigner=dict(num_classes=6)))
+train_dataloader = dict(batch_size=14, dataset=dict(dataset=_base_.train_dataset))
+val_dataloader = dict(dataset=_base_.val_dataset)
+test_dataloader = val_dataloader
+optim_wrapper = dict(optimizer=dict(weight_decay=5e-4 * 70 / 64))  # mmyolo's, for five accumulated batches
+load_from = 'work_dirs/yolov8_swin-b_cls_agdp/detector.pth'
