@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
+import agssp_mm
 from agssp_mm.datasets.synthetic import make_image
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
@@ -212,6 +213,24 @@ def test_the_stages_hand_over(workplace, name, monkeypatch):
             assert {key.split('.')[0] for key in shared} >= ({'backbone'} if stage == 'agdp' else {'backbone', 'neck'})
             lost = {key for key in loaded if key not in shared}
             assert not [key for key in lost if 'cls' not in key and 'mask_token' not in key], lost
+
+
+@pytest.mark.slow
+def test_the_recipes_derive_all_stages_of_yolov8(workplace, monkeypatch):
+    """They do not know the detector: its count of classes stands in a module of the head, and in the assigner."""
+    name = 'yolov8_cspdarknet_cls_finetune'
+    config = read(ROOT / 'yolov8_cspdarknet_cls' / f'{name}.py', monkeypatch)
+    shrink(config)
+    monkeypatch.undo()  # the texts of the configs are written and read again
+    monkeypatch.chdir(workplace)
+    result = agssp_mm.pretrain(
+        workplace / 'data' / 'industrial' / 'images', config, 'out', image_size=SIDE, batch_size=2, workers=0,
+        agbp_epochs=1, agdp_epochs=1, downloads=False)
+    derived = Config.fromfile('out/agdp.py').model
+    assert derived.bbox_head.head_module.num_classes == derived.train_cfg.assigner.num_classes == 1
+    weights = torch.load(result.detector, weights_only=True)['state_dict']
+    assert weights['bbox_head.head_module.cls_preds.0.2.weight'].shape[0] == 1
+    assert 'backbone.stage4.2.conv2.conv.weight' in torch.load(result.backbone, weights_only=True)['state_dict']
 
 
 class Snapshot(Hook):
