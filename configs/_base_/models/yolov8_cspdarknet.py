@@ -5,7 +5,6 @@ norm_cfg = dict(type='BN', momentum=0.03, eps=0.001)
 act_cfg = dict(type='SiLU', inplace=True)
 width = dict(widen_factor=0.5, norm_cfg=norm_cfg, act_cfg=act_cfg)
 channels = [256, 512, 1024]
-num_classes = 80
 
 model = dict(
     type='mmyolo.YOLODetector',
@@ -27,7 +26,7 @@ model = dict(
         type='mmyolo.YOLOv8Head',
         head_module=dict(
             type='mmyolo.YOLOv8HeadModule',
-            num_classes=num_classes,
+            num_classes=80,
             in_channels=channels,
             reg_max=16,
             featmap_strides=[8, 16, 32],
@@ -41,7 +40,7 @@ model = dict(
         loss_dfl=dict(type='DistributionFocalLoss', reduction='mean', loss_weight=1.5 / 4)),
     train_cfg=dict(
         assigner=dict(
-            type='mmyolo.BatchTaskAlignedAssigner', num_classes=num_classes, use_ciou=True, topk=10, alpha=0.5,
+            type='mmyolo.BatchTaskAlignedAssigner', num_classes=80, use_ciou=True, topk=10, alpha=0.5,
             beta=6.0, eps=1e-9)),
     test_cfg=dict(
         multi_label=True, nms_pre=30000, score_thr=0.001, nms=dict(type='nms', iou_threshold=0.7), max_per_img=300))
