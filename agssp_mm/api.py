@@ -2,7 +2,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
 
     ``out`` gets the configs ``maps.py``, ``agbp.py``, ``agdp.py`` (and ``agdp_round2.py``, ...) and ``finetune.py``,
     the map store ``maps/``, ``backbone.pth``, ``detector.pth``, the logs of the stages below folders named like their
-    configs, and ``report.html``. All
-    is checked before anything is written. A run that was interrupted goes on where it was, with the configs as they
-    stand in ``out``.
+    configs, and ``report.html``. All is checked before anything is written. A run that was interrupted goes on where
+    it was, with the configs as they stand in ``out``.
 
     Args:
         images: Folder, text file of names or COCO JSON (only file names are read).
@@ -118,9 +117,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
-    for note in found.notes:
-        print(f'note: {note}')
-    _make_maps(paths, None if maps else device or 'auto')
+    _make_maps(paths, None if maps else device or 'auto', found.notes)
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
@@ -228,8 +225,10 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
     return paths
 
 
-def _make_maps(paths: Mapping[str, Path], device: str | None) -> None:
-    """Make the maps as their config says. No device: they are there."""
+def _make_maps(paths: Mapping[str, Path], device: str | None, notes: Sequence[str]) -> None:
+    """Say what was changed in the detector, and make the maps as their config says. No device: they are there."""
+    for note in notes:
+        print(f'note: {note}')
     if device is not None:
         print(f'1 of {1 + len(trainings(paths))}, anomaly maps: {paths["maps"]}', flush=True)
         print(generate_from_config(paths['maps'], None if device == 'auto' else device), flush=True)
