@@ -138,6 +138,17 @@ def loaded(state):
     return model
 
 
+def test_stage_2_carries_the_backbone_on_and_trains_it(tools):
+    check = tools['one'].check_trained
+    backbone = {'backbone.a': torch.zeros(2), 'backbone.b': torch.ones(2)}
+    check(backbone, {**backbone, 'backbone.b': torch.zeros(2), 'neck.a': torch.zeros(1)})
+    with pytest.raises(ValueError, match='stage 2 left the backbone of stage 1 as it was'):
+        check(backbone, backbone)
+    for wrong in ({'backbone.a': torch.ones(2)}, {'backbone.a': torch.ones(2), 'backbone.b': torch.ones(3)}):
+        with pytest.raises(ValueError, match=r"lost 1 tensors of the backbone of stage 1, e.g. \['backbone.b'\]"):
+            check(backbone, wrong)
+
+
 def test_a_step_counts_if_it_has_losses_and_a_gradient(tools, tmp_path):
     check, log = tools['one'].check_step, tmp_path / '20260101' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)

@@ -96,10 +96,7 @@ class Family:
                if value.is_floating_point() and not value.isfinite().all()]
         if bad:
             raise ValueError(f'{len(bad)} exported tensors are not finite, e.g. {bad[:3]}')
-        backbone = torch.load(self.out / 'backbone.pth', weights_only=True)['state_dict']
-        changed = [name for name, value in backbone.items() if not torch.equal(value, self.exported[name])]
-        if changed:
-            raise ValueError(f'the frozen backbone of stage 1 changed in stage 2: {changed[:3]}')
+        check_trained(torch.load(self.out / 'backbone.pth', weights_only=True)['state_dict'], self.exported)
         os.replace(path, self.out / 'detector.pth')
 
     def original(self) -> None:
@@ -131,6 +128,24 @@ class Family:
 
     def _dropped(self) -> list[str]:
         return [note for note in self.detector.notes if 'dropped' in note]
+
+
+def check_trained(backbone: Mapping[str, Tensor], exported: Mapping[str, Tensor]) -> None:
+    """Check that stage 2 carried the backbone of stage 1 on and trained it.
+
+    Args:
+        backbone: What stage 1 wrote, by names that start with ``backbone.``.
+        exported: What stage 2 wrote.
+
+    Raises:
+        ValueError: If a tensor is missing or of another shape, or none learned.
+    """
+    lost = [name for name, value in backbone.items()
+            if name not in exported or exported[name].shape != value.shape]
+    if lost:
+        raise ValueError(f'stage 2 lost {len(lost)} tensors of the backbone of stage 1, e.g. {lost[:3]}')
+    if all(torch.equal(value, exported[name]) for name, value in backbone.items()):
+        raise ValueError('stage 2 left the backbone of stage 1 as it was, though it should train it')
 
 
 def check_loaded(model: nn.Module, exported: Mapping[str, Tensor], class_dependent: set[str], name: str,
