@@ -36,6 +36,7 @@ REGISTERING_MODULES = (
     'teachers.ensemble',
     'teachers.kead',
     'teachers.mutual',
+    'teachers.normalized_cut',
     'teachers.patch_memory',
     'teachers.precomputed',
     'teachers.subspace',

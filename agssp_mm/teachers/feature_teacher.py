@@ -41,6 +41,8 @@ class FeatureTeacher(Teacher):
     default_long_side: ClassVar[int] = 256
     default_squash: ClassVar[bool] = False
     default_count_border: ClassVar[bool] = False
+    #: Patches along a side of the averages that features are taken as.
+    neighbourhood: ClassVar[int] = 3
 
     def __init__(self, backbone: str | Mapping[str, Any] | None = None, levels: Sequence[int | str] | None = None,
                  long_side: int | None = None, mean: Sequence[float] | None = None,
@@ -53,7 +55,8 @@ class FeatureTeacher(Teacher):
         self._features = PatchFeatures(backbone or DEFAULT_BACKBONE, self.default_levels if levels is None else levels,
                                        self.default_long_side if long_side is None else long_side, mean, std,
                                        squash=self.default_squash if squash is None else squash,
-                                       count_border=self.default_count_border if count_border is None else count_border)
+                                       count_border=self.default_count_border if count_border is None else count_border,
+                                       neighbourhood=self.neighbourhood)
         self._seed = int(seed)
         self._normals = None if normals is None else NormalImages(
             pick_normals(normals, num_normals, self._seed), value_range)

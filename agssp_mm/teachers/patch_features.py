@@ -18,7 +18,7 @@ _PIXELS = 512 * 512  # that go through the backbone at once: more is no faster, 
 class PatchFeatures:
     """Turns an image into a grid of feature vectors, one per patch.
 
-    The levels of the backbone are averaged over 3x3 patches, as in PatchCore (https://arxiv.org/abs/2106.08265),
+    The levels of the backbone are averaged over neighbouring patches (3x3), as in PatchCore (https://arxiv.org/abs/2106.08265),
     brought to the grid of the finest level and joined. Images of one size go through together. The model is built at
     the first use.
 
@@ -32,6 +32,8 @@ class PatchFeatures:
         squash: Whether images become squares of ``long_side`` pixels instead.
         count_border: Whether zeros around the frame count in the averages over patches. They mark the patches along
             the frame, so that these are compared with each other.
+        neighbourhood: Patches along a side of the averages, odd; 1 leaves the features as they are. A teacher's own
+            choice and no setting.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -39,7 +41,7 @@ class PatchFeatures:
 
     def __init__(self, backbone: str | Mapping[str, Any], levels: Sequence[int | str] | int | str, long_side: int,
                  mean: Sequence[float] | None = None, std: Sequence[float] | None = None, *, squash: bool = False,
-                 count_border: bool = False) -> None:
+                 count_border: bool = False, neighbourhood: int = 3) -> None:
         if not 32 <= long_side <= 4096:
             raise ValueError(f'long_side must lie in [32, 4096] pixels, got {long_side}')
         for name, values in dict(mean=mean, std=std).items():
@@ -50,6 +52,7 @@ class PatchFeatures:
             raise ValueError('levels names none; give at least one level of the backbone')
         self.backbone, self.levels, self.long_side = check_backbone(backbone), tuple(levels), int(long_side)
         self._mean, self._std, self.squash, self.count_border = mean, std, bool(squash), bool(count_border)
+        self._neighbourhood = neighbourhood
         self._device = torch.device('cpu')
         self._model: FrozenBackbone | None = None
 
@@ -96,7 +99,9 @@ class PatchFeatures:
         return [found[place] for place in range(len(images))]
 
     def _joined(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        levels = [F.avg_pool2d(level.float(), 3, 1, 1, count_include_pad=self.count_border) for level in levels]
+        width = self._neighbourhood
+        levels = [F.avg_pool2d(level.float(), width, 1, width // 2, count_include_pad=self.count_border)
+                  for level in levels]
         size = max((level.shape[-2:] for level in levels), key=lambda shape: shape[0] * shape[1])
         joined = torch.cat([F.interpolate(level, size, mode='bilinear', align_corners=False) for level in levels], 1)
         if not torch.isfinite(joined).all():
