@@ -1,12 +1,15 @@
 """A frozen-feature teacher that learns nothing: each image is cut in two, what is odd in it and the rest."""
+from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.registry import TASK_UTILS
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
+from .base import AnomalyMaps
 from .feature_teacher import FeatureTeacher, flat
 
 #: Cells along the longer side of the grid that is cut; finer features are averaged. 48 cost five times as much as 32
@@ -14,6 +17,8 @@ from .feature_teacher import FeatureTeacher, flat
 CELLS = 32
 #: Of the affinities; 0.1 to 0.3 make no difference.
 _TEMPERATURE = 0.2
+_LIGHT_CELLS = 64  # along each side of the picture that the light is fitted to
+_ROUNDS = 3
 _TINY = 1e-6
 _TOLERANCE = 1e-4
 
@@ -25,7 +30,8 @@ class NormalizedCutTeacher(FeatureTeacher):
     The second eigenvector of the normalised affinities of the patches (normalised cut, Shi and Malik,
     https://doi.org/10.1109/34.868688; on frozen features: TokenCut, https://arxiv.org/abs/2202.11539). Affinities are
     ``exp(cosine / 0.2)`` of the features, centred over the image, on a grid of at most 32 cells along a side. The side
-    that lies farther from the median, hence the smaller one, is called the odd one; maps are in [0, 1], its end at 1.
+    that lies farther from the median, hence the smaller one, is called the odd one; maps are in [0, 1], its end at 1. A
+    slope of the light across the image is taken out first: it would be what the cut finds.
 
     It compares an image with itself alone. Its maps end sharply where a texture does, so that boxes cut from them are
     tighter than those of other teachers; but every image has an odd side, whether it has a defect or not, and defects
@@ -38,7 +44,7 @@ class NormalizedCutTeacher(FeatureTeacher):
         ValueError: If a setting is out of range, or normal images are given.
     """
 
-    version = 1
+    version = 2
     needs_fit = False
     calibration_scale = 1.0
     neighbourhood = 1  # averages blur the edges that the cut looks for
@@ -54,6 +60,9 @@ class NormalizedCutTeacher(FeatureTeacher):
     def is_fitted(self) -> bool:
         return True
 
+    def predict(self, images: Sequence[np.ndarray]) -> AnomalyMaps:
+        return super().predict([level_light(image) for image in images])
+
     def score(self, features: np.ndarray) -> np.ndarray:
         """(h, w, C) float32 features -> (h', w') float32 map in [0, 1] whose sides are at most :data:`CELLS`."""
         height, width = features.shape[:2]
@@ -63,6 +72,30 @@ class NormalizedCutTeacher(FeatureTeacher):
             channels_first = torch.from_numpy(features).permute(2, 0, 1)[None]
             features = F.adaptive_avg_pool2d(channels_first, size)[0].permute(1, 2, 0).numpy()
         return _odd_side(second_eigenvector(flat(features))).reshape(features.shape[:2])
+
+
+def level_light(image: np.ndarray) -> np.ndarray:
+    """Take the plane out that fits the brightness of an image best; its mean stays.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        Likewise.
+    """
+    grey = image.mean(2, dtype=np.float32)
+    small = cv2.resize(grey, (_LIGHT_CELLS, _LIGHT_CELLS), interpolation=cv2.INTER_AREA)
+    place = np.linspace(-1, 1, _LIGHT_CELLS)
+    terms = np.stack([np.ones(small.shape), *np.meshgrid(place, place)], -1).reshape(-1, 3)
+    weights = np.ones(len(terms))
+    for _ in range(_ROUNDS):  # Huber's weights: a large defect is not the light
+        root = np.sqrt(weights)
+        plane = np.linalg.lstsq(terms * root[:, None], small.ravel() * root, rcond=None)[0]
+        rest = np.abs(small.ravel() - terms @ plane)
+        weights = 1 / np.maximum(1, rest / (1.5 * 1.4826 * np.median(rest) + _TINY))
+    across, down = (np.linspace(-1, 1, size) for size in image.shape[1::-1])
+    slope = plane[1] * across[None] + plane[2] * down[:, None]
+    return (image - slope[..., None]).round().clip(0, 255).astype(np.uint8)
 
 
 def second_eigenvector(vectors: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import TASK_UTILS
 from scipy.linalg import eigh
 
-from agssp_mm.teachers.normalized_cut import CELLS, NormalizedCutTeacher, second_eigenvector
+from agssp_mm.teachers.normalized_cut import CELLS, NormalizedCutTeacher, level_light, second_eigenvector
 
 sys.path.insert(0, str(Path(__file__).parent))
 from feature_toys import TOY, averages, surface  # noqa: E402, F401
@@ -41,7 +41,7 @@ def test_the_smaller_side_is_the_odd_one_whatever_its_brightness():
         image = np.full((64, 64, 3), 120, np.uint8)
         image[:16, :24] = 120 + sign * 60
         odd = teacher().predict([image]).maps[0]
-        assert odd[:4, :6].min() == 1 and odd[4:].max() == odd[:, 6:].max() == 0
+        assert odd[:4, :6].min() > 0.999 and max(odd[4:].max(), odd[:, 6:].max()) < 1e-3
 
 
 def test_it_solves_the_generalised_eigenvalue_problem_of_the_cut():
@@ -55,6 +55,18 @@ def test_it_solves_the_generalised_eigenvalue_problem_of_the_cut():
     assert abs(np.corrcoef(found, expected)[0, 1]) > 0.9999
 
 
+def test_a_slope_of_the_light_is_taken_out_but_no_defect():
+    across, down = np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-1, 1, 60))
+    slope = 20 * across - 35 * down
+    image = np.full((60, 80, 3), 120.0)
+    image[10:30, 20:50] = 60
+    lit = level_light((image + slope[..., None]).round().astype(np.uint8)).astype(float)
+    assert np.abs(lit - image).max() < 9  # the defect pulls the plane a little
+    assert np.array_equal(level_light(np.full((60, 80, 3), 90, np.uint8)), np.full((60, 80, 3), 90))
+    assert teacher().predict([(plate(3) + np.linspace(-40, 40, 64)[None, :, None]).astype(np.uint8)]).maps[0][
+        6:10, 8:12].min() > 0.8
+
+
 def test_an_even_image_has_no_odd_side():
     maps, scores = teacher().predict([np.full((64, 64, 3), 90, np.uint8), np.zeros((4, 4, 3), np.uint8)])
     assert not maps[0].any() and not maps[1].any() and scores.tolist() == [0, 0]
@@ -65,7 +77,7 @@ def test_fine_features_are_averaged_to_a_grid_of_bounded_size():
     image = np.full((640, 320, 3), 120, np.uint8)
     image[:160, :80] = 220
     odd = teacher(long_side=640).predict([image]).maps[0]
-    assert odd.shape == (CELLS, CELLS // 2) and odd[:8, :4].min() == 1 and odd[8:].max() == 0
+    assert odd.shape == (CELLS, CELLS // 2) and odd[:8, :4].min() > 0.999 and odd[8:].max() < 1e-3
 
 
 def test_it_needs_no_fit_and_is_the_same_alone_and_in_a_batch():
