@@ -35,7 +35,8 @@ class NormalizedCutTeacher(FeatureTeacher):
 
     It compares an image with itself alone. Its maps end sharply where a texture does, so that boxes cut from them are
     tighter than those of other teachers; but every image has an odd side, whether it has a defect or not, and defects
-    without an edge are lost: beside ``texture`` in an ensemble it does best (``docs/teachers.md``).
+    that are small or without an edge are lost. It is for images that show little more than a large defect, in an
+    ensemble with ``texture`` (``docs/teachers.md``).
 
     Args:
         *args, **settings: Of :class:`agssp_mm.teachers.feature_teacher.FeatureTeacher`; ``normals`` have no use here.
