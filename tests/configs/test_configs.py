@@ -102,6 +102,15 @@ def test_a_second_round_has_boxes_in_place_of_a_rule(name):
     assert second.load_from == first.load_from and second.model == first.model
 
 
+@pytest.mark.parametrize('name', ['retinanet_efficientnet-lite0', 'atss_efficientnet-lite0'])
+def test_agdp_from_imagenet_starts_from_the_weights_of_the_baseline(name):
+    usual, config, baseline = (load(ROOT / 'agssp' / name / f'{name}_{stage}.py')
+                               for stage in ('agdp', 'agdp_imagenet', 'imagenet'))
+    assert config.load_from is None and config.model.backbone == baseline.model.backbone
+    assert config.model.bbox_head == usual.model.bbox_head and config.custom_hooks == usual.custom_hooks
+    assert config.train_cfg.max_epochs == config.param_scheduler[1].T_max == 6
+
+
 @pytest.mark.parametrize('name', DETECTORS)
 def test_agdp_of_the_paper_has_one_class_and_leaves_no_backbone_parameter_to_train(name):
     config = load(ROOT / 'agssp' / name / f'{name}_agdp_paper.py')
