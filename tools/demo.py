@@ -86,7 +86,7 @@ class Demo:
         data = self._make_data()
         maps = self._make_maps(data)
         agbp = self._train('agbp', 'AGBP: distilling the maps into the backbone', 'backbone.pth', maps)
-        agdp = self._train('agdp', 'AGDP: training neck and head on pseudo boxes', 'detector.pth', agbp)
+        agdp = self._train('agdp', 'AGDP: training the detector on pseudo boxes', 'detector.pth', agbp)
         ends = {(arm, seed): self._fine_tune(arm, seed, data if arm == BASELINE else agdp)
                 for seed in range(self.scale.num_seeds) for arm in ARMS}
         shown = self._step('pictures', 'pictures', dict(number=self.scale.num_pictures), *ends.values())
