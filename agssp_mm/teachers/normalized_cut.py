@@ -12,11 +12,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from .base import AnomalyMaps
 from .feature_teacher import FeatureTeacher, flat
 
-#: Cells along the longer side of the grid that is cut; finer features are averaged. 48 cost five times as much as 32
-#: and measured the same.
-CELLS = 32
-#: Of the affinities; 0.1 to 0.3 make no difference.
-_TEMPERATURE = 0.2
+#: Cells along the longer side of the grid that is cut; finer features are averaged. The cost grows with the fourth power.
+CELLS = 320
+_TEMPERATURE = 0.2  # of the affinities
 _LIGHT_CELLS = 64  # along each side of the picture that the light is fitted to
 _ROUNDS = 3
 _TINY = 1e-6
@@ -30,8 +28,8 @@ class NormalizedCutTeacher(FeatureTeacher):
     The second eigenvector of the normalised affinities of the patches (normalised cut, Shi and Malik,
     https://doi.org/10.1109/34.868688; on frozen features: TokenCut, https://arxiv.org/abs/2202.11539). Affinities are
     ``exp(cosine / 0.2)`` of the features, centred over the image, on a grid of at most 32 cells along a side. The side
-    that lies farther from the median, hence the smaller one, is called the odd one; maps are in [0, 1], its end at 1. A
-    slope of the light across the image is taken out first: it would be what the cut finds.
+    that reaches farther from the median, as the smaller one does, is called the odd one; maps are in [0, 1], its end at
+    1. A slope of the light across the image is taken out first: it would be what the cut finds.
 
     It compares an image with itself alone. Its maps end sharply where a texture does, so that boxes cut from them are
     tighter than those of other teachers; but every image has an odd side, whether it has a defect or not, and defects
@@ -127,7 +125,7 @@ def second_eigenvector(vectors: np.ndarray) -> np.ndarray:
 
 
 def _odd_side(values: np.ndarray) -> np.ndarray:
-    """Turn (N,) values so that those farther from the median are high, and bring them to [0, 1]."""
+    """Turn (N,) values so that the one farthest from their median is high, and bring them to [0, 1]."""
     from_median = values - np.median(values)
     if from_median.max() < -from_median.min():
         values = -values

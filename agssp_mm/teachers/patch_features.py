@@ -18,7 +18,7 @@ _PIXELS = 512 * 512  # that go through the backbone at once: more is no faster, 
 class PatchFeatures:
     """Turns an image into a grid of feature vectors, one per patch.
 
-    The levels of the backbone are averaged over neighbouring patches (3x3), as in PatchCore (https://arxiv.org/abs/2106.08265),
+    The levels of the backbone are averaged over 3x3 patches, as in PatchCore (https://arxiv.org/abs/2106.08265),
     brought to the grid of the finest level and joined. Images of one size go through together. The model is built at
     the first use.
 
