@@ -12,7 +12,8 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from .base import AnomalyMaps
 from .feature_teacher import FeatureTeacher, flat
 
-#: Cells along the longer side of the grid that is cut; finer features are averaged. The cost grows with the fourth power.
+#: Cells along the longer side of the grid that is cut; finer features are averaged. The cost grows with the
+#: fourth power.
 CELLS = 320
 _TEMPERATURE = 0.2  # of the affinities
 _LIGHT_CELLS = 64  # along each side of the picture that the light is fitted to
