@@ -14,7 +14,7 @@ from .feature_teacher import FeatureTeacher, flat
 
 #: Cells along the longer side of the grid that is cut; finer features are averaged. The cost grows with the
 #: fourth power.
-CELLS = 320
+CELLS = 32
 _TEMPERATURE = 0.2  # of the affinities
 _LIGHT_CELLS = 64  # along each side of the picture that the light is fitted to
 _ROUNDS = 3
