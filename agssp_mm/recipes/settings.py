@@ -46,12 +46,12 @@ class RecipeSettings:
     image_size: int = 256
     held_out: int = 0
     agbp_epochs: int = 5
-    agdp_epochs: int = 4
+    agdp_epochs: int = 6
     agdp_rounds: int = 1
     finetune_epochs: int = 40
     batch_size: int = 16
     devices: int = 1
-    agbp_lr: float = 1e-4
+    agbp_lr: float = 2e-5
     agdp_lr: float | None = None
     freeze_backbone: bool = False
     rule: dict = field(default_factory=lambda: dict(type='ComponentTreeBoxRule'))

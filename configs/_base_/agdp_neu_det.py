@@ -35,7 +35,7 @@ custom_hooks = [
     dict(type='DetectorExportHook'),
 ]
 
-max_epochs = 4
+max_epochs = 6
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs)
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -98,12 +98,15 @@ def test_unpaired_values_are_refused():
         paired_difference([1, 2], [1])
 
 
-def test_progress_is_said_once_per_epoch_and_all_lines_pass(capsys):
-    line = ('11/23 22:46:04 - mmengine - INFO - Epoch(train) [{}][{}/12]  base_lr: 3e-04 lr: 3e-04  eta: 0:11:32  '
+def test_progress_is_said_once_per_epoch_and_in_long_ones_again(capsys, monkeypatch):
+    line = ('11/23 22:46:04 - mmengine - INFO - Epoch(train) [{}][{}/158]  base_lr: 3e-04 lr: 3e-04  eta: 0:11:32  '
             'time: 1.9191  grad_norm: 11.2466  loss: 0.8643  loss_cls: 0.3724\n')
-    lines = [line.format(7, 6), line.format(7, 12), 'Saving checkpoint at 7 epochs\n', line.format(' 8', 12)]
-    assert list(_show_progress(lines[:3], 9)) == lines[:3]
-    assert capsys.readouterr().out == '    epoch 7 of 9, loss 0.8643, 0:11:32 left\n'
+    lines = [line.format(7, 20), line.format(7, 40), line.format(7, 60), 'Saving checkpoint\n', line.format(' 8', 20)]
+    seconds = iter([100.0, 129.0, 130.0, 130.0])  # asked for at every line, and again for those said
+    monkeypatch.setattr('demo_parts.training.time.monotonic', lambda: next(seconds))
+    assert list(_show_progress(lines[:4], 9)) == lines[:4]
+    assert capsys.readouterr().out == ('    epoch 7 of 9, step 20 of 158, loss 0.8643, 0:11:32 left\n'
+                                       '    epoch 7 of 9, step 60 of 158, loss 0.8643, 0:11:32 left\n')
 
 
 def test_a_failing_training_says_why(tmp_path):

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from agssp_mm.engine.launch import load_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 LOG_NAME = 'train.log'
+SECONDS_OF_SILENCE = 30
 _LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # prctl(2)
 _PROGRESS = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*?eta: (\S+).*?\sloss: (\S+)')
 
@@ -67,13 +69,14 @@ def _end_with_parent() -> None:
 
 
 def _show_progress(lines: Iterable[str], max_epochs: int) -> Iterator[str]:
-    """Pass the lines on; say once per epoch how far the training is."""
-    said = None
+    """Pass the lines on; say how far the training is, once per epoch and in long ones every half minute."""
+    said, last = None, 0.0
     for line in lines:
         found = _PROGRESS.search(line)
-        if found and found[1] != said and found[2] == found[3]:
-            said = found[1]
-            print(f'    epoch {found[1]} of {max_epochs}, loss {found[5]}, {found[4]} left', flush=True)
+        if found and (found[1] != said or time.monotonic() - last >= SECONDS_OF_SILENCE):
+            said, last = found[1], time.monotonic()
+            print(f'    epoch {found[1]} of {max_epochs}, step {found[2]} of {found[3]}, loss {found[5]}, '
+                  f'{found[4]} left', flush=True)
         yield line
 
 

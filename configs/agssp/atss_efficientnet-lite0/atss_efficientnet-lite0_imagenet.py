@@ -8,5 +8,3 @@ custom_hooks = [
     dict(type='NormEvalHook'),
     dict(type='ChannelsLastHook'),
 ]
-# As for RetinaNet (docs/research.md).
-train_dataloader = dict(batch_size=4)

@@ -8,5 +8,3 @@ custom_hooks = [
     dict(type='NormEvalHook'),
     dict(type='ChannelsLastHook'),
 ]
-# Stronger than batches of eight after 20 epochs on dev (docs/research.md).
-train_dataloader = dict(batch_size=4)
