@@ -1,6 +1,6 @@
 # RetinaNet over EfficientNet-Lite0: small enough for two CPU cores, with real ImageNet weights from a Python package.
 # Unlike MMDetection's RetinaNet it normalises neck and head, and knows boxes five times as long as wide, for scratches:
-# from ImageNet weights alone that is worth 6 mAP50 on few labels (docs/research.md).
+# from ImageNet weights alone and few labels that is worth 5 mAP50 in short trainings (docs/research.md).
 norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
 model = dict(
     type='RetinaNet',
