@@ -29,15 +29,19 @@ def test_the_generated_page_is_that_of_the_lines(table):
 
 
 def test_readme_and_results_quote_the_row_of_the_recipe(table):
-    pretrained = row_of(table, 'val', 'train_10pct', 'agdp (trained+nc)', '30')
-    imagenet = row_of(table, 'val', 'train_10pct', 'imagenet', '30')
-    map50, m_ap = (pretrained[i].split()[0] for i in (7, 8))
-    base50, base = (imagenet[i].split()[0] for i in (7, 8))
-    gain50, gain = pretrained[9:11]
+    pretrained, imagenet, longer = (row_of(table, 'val', 'train_10pct', *words) for words in (
+        ('agdp (trained+nc)', '30'), ('imagenet', '30'), ('imagenet', '60')))
+    (map50, m_ap), (base50, base), (longer50, longest) = (
+        (row[7].split()[0], row[8].split()[0]) for row in (pretrained, imagenet, longer))
+    against_longer50, against_longer = pretrained[9:11]
+    gain50, gain = pretrained[12:14]
     readme = (ROOT / 'README.md').read_text()
     assert f'| ImageNet | {base} | {base50} |' in readme
+    assert f'| ImageNet, twice the epochs, {longer[6]} seeds | {longest} | {longer50} |' in readme
     assert re.search(rf'\| AGDP from ImageNet [^|]*\| {m_ap} \| {map50} \|', readme)
-    assert f'| {gain} | {gain50} |' in readme
+    assert f'| difference, 95 % interval | {gain} | {gain50} |' in readme
+    assert f'| difference to twice the epochs | {against_longer} | {against_longer50} |' in readme
     results = ' '.join((ROOT / 'docs' / 'results.md').read_text().split())
     assert f"{map50} mAP50 and {m_ap} mAP against ImageNet's {base50} and {base}" in results
     assert f'{gain50} mAP50 and {gain} mAP' in results
+    assert f'{longer50} and {longest} over {longer[6]} seeds: {against_longer50} mAP50 and {against_longer} mAP' in results

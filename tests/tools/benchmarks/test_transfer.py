@@ -101,7 +101,13 @@ def test_summary_pairs_by_seed_with_the_better_baseline(parts):
     found = summary.difference(grouped, key, 'mAP50')
     reach = stats.t.ppf(0.975, 2) * np.std([5.0, 3.0, 6.0], ddof=1) / np.sqrt(3)
     assert tuple(found) == pytest.approx((14 / 3, 14 / 3 - reach, 14 / 3 + reach))
-    assert '| 57.7 ± 2.1 | 28.8 ± 1.0 | +4.7 (+0.9 to +8.5) |' in summary.format_summary(lines)
+    table = summary.format_summary(lines)
+    assert '| 57.7 ± 2.1 | 28.8 ± 1.0 | +4.7 (+0.9 to +8.5) |' in table
+    # against the row of as many epochs: differences 6, 5, 6
+    reach = stats.t.ppf(0.975, 2) * np.std([6.0, 5.0, 6.0], ddof=1) / np.sqrt(3)
+    assert tuple(summary.difference(grouped, key, 'mAP50', as_long=True)) == pytest.approx(
+        (17 / 3, 17 / 3 - reach, 17 / 3 + reach))
+    assert '| +5.7 (+4.2 to +7.1) | ' in table
 
 
 def test_labels_are_saved_against_the_better_imagenet_row(parts, tmp_path):

@@ -31,17 +31,26 @@ def count_labels(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
     return {(line['dataset'], line['labels']): line['num_labels'] for line in lines if 'num_labels' in line}
 
 
-def baseline_of(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> tuple | None:
-    """The ImageNet row a row is compared with: the best one, at any number of epochs, that shares a seed with it."""
+def baseline_of(grouped: Mapping[tuple, Cell], key: tuple, metric: str, as_long: bool = False) -> tuple | None:
+    """The ImageNet row a row is compared with: the best one that shares a seed with it.
+
+    Args:
+        grouped: What :func:`cells` made.
+        key: Of the row.
+        metric: That the best one is best in.
+        as_long: Only the one with as many epochs, in place of one with any number.
+    """
     own = set(grouped[key])
     rows = [other for other in grouped
-            if other[:4] == key[:4] and other[4][0] == BASELINE and own & set(grouped[other])]
+            if other[:4] == key[:4] and other[4][0] == BASELINE and own & set(grouped[other])
+            and (not as_long or other[4][2] == key[4][2])]
     return max(rows, default=None, key=lambda row: np.mean([values[metric] for values in grouped[row].values()]))
 
 
-def difference(grouped: Mapping[tuple, Cell], key: tuple, metric: str) -> PairedDifference | None:
+def difference(grouped: Mapping[tuple, Cell], key: tuple, metric: str,
+               as_long: bool = False) -> PairedDifference | None:
     """Paired difference of a row to its baseline over the seeds both have; ``None`` for baselines and without one."""
-    base = None if key[4][0] == BASELINE else baseline_of(grouped, key, metric)
+    base = None if key[4][0] == BASELINE else baseline_of(grouped, key, metric, as_long)
     if base is None:
         return None
     seeds = sorted(set(grouped[key]) & set(grouped[base]))
@@ -99,15 +108,17 @@ def format_summary(lines: Iterable[Line]) -> str:
     grouped, counts = cells(lines), count_labels(lines)
     head = '| ' + ' | '.join(('data set', 'detector', 'split', 'labels', 'start', 'epochs', 'seeds', *METRICS,
                               *(f'{metric} - ImageNet' for metric in METRICS),
-                              f'labels / ImageNet needs for this {METRICS[0]}')) + ' |'
+                              f'labels / ImageNet needs for this {METRICS[0]}',
+                              *(f'{metric} - ImageNet as long' for metric in METRICS))) + ' |'
     rows = [head, '|---' * (head.count('|') - 1) + '|']
     for key in sorted(grouped, key=str):
         dataset, detector, split, labels, (init, recipe, epochs) = key
         start = f'{init} ({recipe})' if recipe else init
         values = [_spread([metrics[metric] for metrics in grouped[key].values()]) for metric in METRICS]
-        gains = [_interval(difference(grouped, key, metric)) for metric in METRICS]
+        gains, as_long = ([_interval(difference(grouped, key, metric, same)) for metric in METRICS]
+                          for same in (False, True))
         rows.append('| ' + ' | '.join((dataset, detector, split, labels, start, str(epochs), str(len(grouped[key])),
-                                       *values, *gains, saving(grouped, counts, key, METRICS[0]))) + ' |')
+                                       *values, *gains, saving(grouped, counts, key, METRICS[0]), *as_long)) + ' |')
     return '\n'.join(rows)
 
 
