@@ -44,4 +44,5 @@ def test_readme_and_results_quote_the_row_of_the_recipe(table):
     results = ' '.join((ROOT / 'docs' / 'results.md').read_text().split())
     assert f"{map50} mAP50 and {m_ap} mAP against ImageNet's {base50} and {base}" in results
     assert f'{gain50} mAP50 and {gain} mAP' in results
-    assert f'{longer50} and {longest} over {longer[6]} seeds: {against_longer50} mAP50 and {against_longer} mAP' in results
+    assert (f'{longer50} and {longest} over {longer[6]} seeds: {against_longer50} mAP50 and {against_longer} mAP'
+            in results)

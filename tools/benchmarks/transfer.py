@@ -34,7 +34,8 @@ PAGE_HEAD = '''# Transfer results
 
 Made by `tools/benchmarks/transfer.py --summary` from the lines in `docs/results`; not edited by hand. Mean and
 standard deviation over the seeds, paired differences to the best ImageNet row with their 95 % intervals (Student's t),
-over the seeds that both have, and in the last columns to the ImageNet row of as many epochs. `oracle` is the same AGDP on the true boxes without their classes: a ceiling, never a result.
+over the seeds that both have, and in the last columns to the ImageNet row of as many epochs. `oracle` is the same AGDP
+on the true boxes without their classes: a ceiling, never a result.
 '''
 SUMMARY = 'fine-tune from several initialisations and compare them'
 
