@@ -36,7 +36,7 @@ class PretrainResult:
     """What a run of :func:`pretrain` left.
 
     Attributes:
-        backbone: ``backbone.pth``, the backbone after stage 1.
+        backbone: ``backbone.pth``, the backbone after stage 1, where that is left out after stage 2.
         detector: ``detector.pth``, the detector after stage 2.
         configs: The configs that were run, and ``finetune.py``.
         store: The map store.
@@ -190,7 +190,7 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')
         rounds = 1
-    configs = dict(agbp=derive_agbp(detector, settings, facts, needs))
+    configs = dict(agbp=derive_agbp(detector, settings, facts, needs)) if settings.agbp_epochs else {}
     for number in range(1, 1 + rounds):
         configs[round_files(number)[0]] = derive_agdp(detector, settings, facts, needs, number)
     if amp:

@@ -148,6 +148,39 @@ def test_a_second_round_learns_the_boxes_that_the_first_finds(images, detector, 
     assert '3 of 4, agdp: done before' in capsys.readouterr().out
 
 
+def test_a_run_without_stage_one(images, detector, tmp_path, monkeypatch, capsys):
+    config = Config.fromfile(detector)
+    start = tmp_path / 'resnet.pth'
+    torch.save(build(config.model.backbone.to_dict(), 'mmdet').state_dict(), start)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(start))
+    write_config(config, detector, [])
+    out, trained = tmp_path / 'out', []
+    real = running.train_config
+    monkeypatch.setattr(running, 'train_config', lambda path: (trained.append(path.stem), real(path)))
+    settings = dict(SMALL, agbp_epochs=0, agdp_rounds=2)
+    result = agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    assert trained == ['agdp', 'agdp_round2']
+    assert sorted(path.name for path in result.configs) == ['agdp.py', 'agdp_round2.py', 'finetune.py', 'maps.py']
+    assert Config.fromfile(out / 'agdp_round2.py').train_dataloader.dataset.boxes == str(out / 'boxes_round2.json')
+    # it started from the weights of the config, whose statistics it kept; the backbone is that of the last detector
+    first, last = torch.load(start, weights_only=True), tensors(result.detector)
+    kept = {name for name, value in first.items() if torch.equal(last[f'backbone.{name}'], value)}
+    assert {name for name in first if 'running_' in name} <= kept < set(first)
+    assert all(torch.allclose(last[f'backbone.{name}'], value, atol=0.1) for name, value in first.items())
+    backbone = tensors(result.backbone)
+    assert set(backbone) == {name for name in last if name.startswith('backbone.')}
+    assert all(torch.equal(last[name], value) for name, value in backbone.items())
+    # a page without a stage that was not wanted
+    assert 'agbp.py' not in result.page.read_text()
+    # killed before the backbone was written out: nothing is trained again
+    before = result.backbone.read_bytes()
+    result.backbone.unlink()
+    agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    assert trained == ['agdp', 'agdp_round2']
+    assert result.backbone.read_bytes() == before
+    assert '2 of 3, agdp: done before' in capsys.readouterr().out
+
+
 def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):
     out = tmp_path / 'out'
     config = Config.fromfile(detector)

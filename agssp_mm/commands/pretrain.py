@@ -46,7 +46,7 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
                         help='images per step and device in AGBP; AGDP takes half (default %(default)s)')
     for stage in ('agbp', 'agdp', 'finetune'):
         parser.add_argument(f'--{stage}-epochs', type=int, default=default[f'{stage}_epochs'], metavar='N',
-                            help='(default %(default)s)')
+                            help=('0: no AGBP ' if stage == 'agbp' else '') + '(default %(default)s)')
     parser.add_argument('--agdp-rounds', type=int, default=default['agdp_rounds'], metavar='N',
                         help='train AGDP so many times, each after the first on the boxes that the detector before it '
                              'finds (default %(default)s)')

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..checkpoints.repack import export_checkpoint
 from ..engine.next_round import make_next_round
 from ..engine.train import train_config
 from ..images import ImageList
@@ -13,7 +14,7 @@ from .settings import RecipeSettings
 
 
 def trainings(paths: Mapping[str, Path]) -> list[str]:
-    """The stages that are trained, in order: AGBP and the rounds of AGDP.
+    """The stages that are trained, in order: AGBP, unless it is left out, and the rounds of AGDP.
 
     Args:
         paths: Stage -> its config.
@@ -25,7 +26,7 @@ def train_stages(folder: RunFolder, paths: Mapping[str, Path], images: ImageList
     """Train what is not done yet, as the configs say.
 
     Args:
-        folder: Of the run; gets ``backbone.pth`` and ``detector.pth``.
+        folder: Of the run; gets ``backbone.pth``, of AGBP or without it of the detector, and ``detector.pth``.
         paths: Stage -> its config, as `agssp_mm.pretrain` wrote them.
         images: The unlabelled images.
         settings: Of the run.
@@ -43,10 +44,12 @@ def train_stages(folder: RunFolder, paths: Mapping[str, Path], images: ImageList
             continue
         print(f'{number} of {1 + len(stages)}, {stage}: {paths[stage]}, logs in {folder.path / stage}', flush=True)
         if stage not in ('agbp', 'agdp'):
-            _make_boxes(folder.path, paths[stages[number - 3]], number - 2, images, settings)
+            _make_boxes(folder.path, paths[stages[number - 3]], number - 2 + ('agbp' not in stages), images, settings)
         _train(paths[stage], settings.devices)
         if is_taken_up:
             folder.take_up(stage, name)
+    if 'agbp' not in stages and not (folder.path / 'backbone.pth').is_file():
+        export_checkpoint(folder.path / 'detector.pth', folder.path / 'backbone.pth')
 
 
 def _make_boxes(folder: Path, last: Path, round_number: int, images: ImageList, settings: RecipeSettings) -> None:

@@ -14,7 +14,7 @@ class RecipeSettings:
         num_images: Number of unlabelled images, where it is known; warm-up and averages follow it.
         image_size: Side of the crops, and longer side of whole images, in pixels.
         held_out: Images that AGBP measures its agreement on instead of training with them.
-        agbp_epochs: Length of stage 1.
+        agbp_epochs: Length of stage 1; 0 leaves it out, and stage 2 starts from the weights that it would have.
         agdp_epochs: Length of stage 2.
         agdp_rounds: How often stage 2 is trained, each time after the first on the boxes that the detector before it
             finds.
@@ -66,7 +66,7 @@ class RecipeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = dict(image_size=32, agbp_epochs=1, agdp_epochs=1, agdp_rounds=1, finetune_epochs=1, batch_size=1,
+        least = dict(image_size=32, agbp_epochs=0, agdp_epochs=1, agdp_rounds=1, finetune_epochs=1, batch_size=1,
                      devices=1, held_out=0, workers=0)
         for name, lowest in least.items():
             if getattr(self, name) < lowest:

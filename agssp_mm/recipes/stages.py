@@ -43,14 +43,7 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
-    backbone = copy.deepcopy(detector.model['backbone'])
-    if settings.start == 'none' or settings.has_start_file:
-        backbone['init_cfg'] = None
-    if settings.bare_start:
-        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
-    has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
-    if not has_weights:
-        backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
+    backbone, has_weights = _starting_backbone(detector, settings)
     backbone.update(facts.stem_frozen if has_weights and facts.stem_frozen else facts.nothing_frozen)
     size = _rounded(settings.image_size, needs)
     train, val = agbp_pipelines(size, dict(
@@ -95,11 +88,13 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
             :func:`~agssp_mm.recipes.rounds.round_files`.
 
     Returns:
-        A config for MMEngine's runner. It starts from ``backbone.pth`` and writes ``detector.pth``.
+        A config for MMEngine's runner. It starts from ``backbone.pth``, without stage 1 from the weights that the
+        detector starts from, and writes ``detector.pth``.
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model, hooks = _detector_model(detector, needs, num_classes=1), []
+    load_from, has_weights = _start_agdp(model, detector, settings)
     kept_statistics: list[dict] = []
     if settings.freeze_backbone:
         if facts.all_frozen is not None:
@@ -107,11 +102,8 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         else:
             more = dict(norms_only=True) if facts.is_branched else {}
             hooks.append(dict(type='FreezeHook', modules=('backbone', ), **more))
-    elif facts.has_batch_norm and settings.start != 'none':
+    elif facts.has_batch_norm and has_weights:
         kept_statistics.append(dict(type='NormEvalHook'))  # batches are small
-    if settings.has_start_file and not settings.bare_start:
-        # Neck and head; the backbone of stage 1 is loaded over it.
-        model['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
     usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed,
                                   detector.needs_proposals, detector.needs_texts)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
@@ -129,7 +121,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         param_scheduler=short_schedule(settings.agdp_epochs, steps),
         custom_hooks=[*moved, *hooks, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
                       dict(type='DetectorExportHook')],
-        load_from=str(Path(settings.out) / 'backbone.pth'),
+        load_from=load_from,
         find_unused_parameters=bool(hooks) or detector.config.get('find_unused_parameters', False))
     return Config(config)
 
@@ -174,6 +166,35 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
         custom_hooks=[*moved, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
         load_from=str(Path(settings.out) / 'detector.pth'),
         find_unused_parameters=detector.config.get('find_unused_parameters', False)))
+
+
+def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tuple[dict, bool]:
+    """The backbone with the weights that the pretraining starts from, and whether there are any."""
+    backbone = copy.deepcopy(detector.model['backbone'])
+    if settings.start == 'none' or settings.has_start_file:
+        backbone['init_cfg'] = None
+    if settings.bare_start:
+        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
+    has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
+    if not has_weights:
+        backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
+    return backbone, has_weights
+
+
+def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings) -> tuple[str | None, bool]:
+    """Have the model of stage 2 start from what it should.
+
+    Returns:
+        What the runner loads, and whether the backbone has statistics of a training to keep.
+    """
+    whole = settings.start if settings.has_start_file and not settings.bare_start else None
+    if not settings.agbp_epochs:
+        model['backbone'], has_weights = _starting_backbone(detector, settings)
+        return whole, has_weights
+    if whole:
+        # Neck and head; the backbone of stage 1 is loaded over it.
+        model['init_cfg'] = dict(type='Pretrained', checkpoint=whole)
+    return str(Path(settings.out) / 'backbone.pth'), settings.start != 'none'
 
 
 def _detector_model(detector: SourceDetector, needs: InputNeeds, num_classes: int) -> dict:

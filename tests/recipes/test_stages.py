@@ -182,6 +182,27 @@ def test_a_start_from_a_whole_detector(shrunk, settings):
     assert 'init_cfg' not in stages['agdp'].model
 
 
+def test_without_stage_one_stage_two_starts_from_what_stage_one_would(shrunk, settings, tmp_path):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    alone = stages_of(config, settings(agbp_epochs=0))[1]['agdp']
+    assert alone.load_from is None
+    assert dict(type='NormEvalHook') not in alone.custom_hooks  # there are no statistics to keep
+    weights = tmp_path / 'resnet.pth'
+    torch.save(build(config.model.backbone.to_dict(), 'mmdet').state_dict(), weights)
+    initial = config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    alone = stages_of(config, settings(agbp_epochs=0))[1]['agdp']
+    assert alone.model.backbone.init_cfg == initial
+    assert dict(type='NormEvalHook') in alone.custom_hooks
+    alone = stages_of(config, settings(agbp_epochs=0, start='none'))[1]['agdp']
+    assert (alone.load_from, alone.model.backbone.init_cfg) == (None, None)
+    assert dict(type='NormEvalHook') not in alone.custom_hooks
+    alone = stages_of(config, settings(agbp_epochs=0, start='coco.pth'))[1]['agdp']
+    assert (alone.load_from, alone.model.backbone.init_cfg) == ('coco.pth', None)
+    assert 'init_cfg' not in alone.model
+    alone = stages_of(config, settings(agbp_epochs=0, start='r18.pth', bare_start=True))[1]['agdp']
+    assert (alone.load_from, alone.model.backbone.init_cfg) == (None, dict(type='Pretrained', checkpoint='r18.pth'))
+
+
 def test_yolox_keeps_its_switch_and_average_but_not_its_sizes(shrunk, settings):
     _, stages = stages_of(shrunk('yolox/yolox_nano_8xb8-300e_coco.py'), settings(agdp_epochs=40))
     agdp = stages['agdp']
@@ -256,7 +277,7 @@ def test_files_load_on_their_own_and_say_what_they_are(shrunk, settings, tmp_pat
 
 
 @pytest.mark.parametrize('setting, message', [
-    (dict(agbp_epochs=0), 'agbp_epochs must be at least 1, got 0'),
+    (dict(agbp_epochs=-1), 'agbp_epochs must be at least 0, got -1'),
     (dict(image_size=16), 'image_size must be at least 32'),
     (dict(agdp_lr=-1.0), 'agdp_lr must be > 0'),
     (dict(classes='anomaly'), 'classes must be one or more names'),

@@ -1,4 +1,5 @@
 """What kind of folder a run left, and where its parts lie."""
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,8 @@ def find_work_folder(path: str | Path) -> WorkFolder:
 
 def _pretraining(path: Path) -> WorkFolder:
     found = WorkFolder(path, 'pretraining', store=path / 'maps')
-    for name in ('agbp', 'agdp', 'finetune'):
+    without = ('agbp', ) if json.loads((path / RECORD).read_text(encoding='utf-8')).get('agbp_epochs') == 0 else ()
+    for name in (stage for stage in ('agbp', 'agdp', 'finetune') if stage not in without):
         config = _read_config(path / f'{name}.py', found.problems)
         if (path / name).is_dir():
             found.stages.append(Stage(name, path / name, config))
