@@ -22,7 +22,7 @@ test_evaluator = val_evaluator
 # from 12 pixels on, up to four times as long as wide
 model = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=1.5, ratios=[0.25, 1.0, 4.0])))
 
-max_epochs = 30
+max_epochs = 25
 # evaluated once, by tools/demo.py
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs + 1)
 param_scheduler = _base_.param_scheduler
