@@ -115,7 +115,8 @@ def _make_data(folder: Path) -> None:
                     shutil.copy(made / kind / image['file_name'], target / kind / part)
             parts = {part: coco['images']}
             if part == 'train':
-                parts |= dict(train_10pct=coco['images'][:4], train_25pct=coco['images'][:8], dev=coco['images'][8:12])
+                parts |= dict(train_5pct=coco['images'][:2], train_10pct=coco['images'][:4],
+                              train_25pct=coco['images'][:8], dev=coco['images'][8:12])
             for label, images in parts.items():
                 _write_coco(target / 'annotations' / f'{label}.json', coco, images)
     shutil.copytree(folder / 'data' / 'neu_det' / 'images' / 'train', folder / 'made' / 'images')
