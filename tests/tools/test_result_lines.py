@@ -39,7 +39,8 @@ def gain_row(table, dataset, labels, recipe, epochs):
 
 
 def test_readme_and_results_quote_the_rows_of_the_recipe(table):
-    rows = [f'| NEU-DET, 126 {gain_row(table, "neu_det", "train_10pct", "trained+nc", epochs)}' for epochs in ('60', '30')]
+    rows = [f'| NEU-DET, 126 {gain_row(table, "neu_det", "train_10pct", "trained+nc", epochs)}'
+            for epochs in ('60', '30')]
     rows += [f'| NEU-DET, 60 {gain_row(table, "neu_det", "train_5pct", "trained+nc", "30")}',
              f'| magnetic tiles, 113 {gain_row(table, "magnetic_tile", "train_25pct", "trained", "30")}']
     for page in ('README.md', 'docs/results.md'):
