@@ -8,7 +8,9 @@ image_size = (256, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
+    # few images: crops of enlarged ones are worth more than another 40 epochs (docs/research.md)
+    dict(type='RandomResize', scale=image_size, ratio_range=(1.0, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=image_size),
     dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical']),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs'),
@@ -55,7 +57,7 @@ test_cfg = dict(type='TestLoop')
 
 custom_hooks = [dict(type='NumClassCheckHook'), dict(type='LoadReportHook')]
 
-max_epochs = 40
+max_epochs = 60
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     type='OptimWrapper',

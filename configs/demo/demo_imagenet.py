@@ -6,8 +6,14 @@ data_root = demo_dir + '/data/'
 image_size = (160, 160)
 metainfo = dict(classes=('scratch', 'pit', 'inclusion', 'crack', 'patch', 'scale'))
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(scale=image_size)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=image_size, keep_ratio=True),  # too short a training for crops to pay
+    dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical']),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackDetInputs'),
+]
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].update(scale=image_size)
 dataset = dict(data_root=data_root, metainfo=metainfo, data_prefix=dict(img='images/'))
