@@ -18,6 +18,7 @@ REGISTERING_MODULES = (
     'datasets.pseudo_box_dataset',
     'datasets.transforms.anomaly_map_generator',
     'datasets.transforms.multi_view_with_maps',
+    'datasets.transforms.paste_defects',
     'datasets.transforms.pseudo_proposals',
     'datasets.transforms.load_industrial_image',
     'engine.bfloat16_optim_wrapper',

@@ -93,24 +93,50 @@ def _add_defects(rng: np.random.Generator, reflectance: np.ndarray, angle: float
         mask = defect.support > 0.5
         if mask.sum() < _MIN_AREA or (mask & occupied).any():
             continue
-        reflectance = _apply(rng, reflectance, defect, mask)
+        contrast = draw_contrast(rng, reflectance, mask)
+        reflectance = np.clip(lay_over(reflectance, defect, contrast), 0.04, None)
         occupied |= cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         masks.append(mask)
         labels.append(label)
     return reflectance, masks, labels
 
 
-def _apply(rng: np.random.Generator, reflectance: np.ndarray, defect: Defect, mask: np.ndarray) -> np.ndarray:
-    """Lay a defect over the surface; its contrast rises with the texture it has to stand out from."""
-    smooth = cv2.GaussianBlur(reflectance, (0, 0), 4.0)
+def draw_contrast(rng: np.random.Generator, surface: np.ndarray, mask: np.ndarray,
+                  range_of: tuple[float, float] = (0.11, 0.5)) -> float:
+    """A contrast for a defect, which rises with the texture it has to stand out from.
+
+    Args:
+        rng: Source of randomness.
+        surface: (H, W) or (H, W, C) float32, about 1 where the defect will lie.
+        mask: (H, W) bool, where that is.
+        range_of: What it would be between on a surface without texture.
+    """
     near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    roughness = float((reflectance - smooth)[near].std())
+    roughness = float((surface - _smooth(surface))[near].std())
     # what covers few pixels has to differ more to be seen at all
     small = 1.0 + 12.0 / np.sqrt(mask.sum())
-    contrast = np.exp(rng.uniform(np.log(0.11), np.log(0.5))) + rng.uniform(1.2, 2.2) * roughness * small
-    hidden = defect.cover * defect.support
-    covered = reflectance * (1 - hidden) + smooth * hidden
-    return np.clip(covered + contrast * defect.tone, 0.04, None)
+    return np.exp(rng.uniform(*np.log(range_of))) + rng.uniform(1.2, 2.2) * roughness * small
+
+
+def lay_over(surface: np.ndarray, defect: Defect, contrast: float) -> np.ndarray:
+    """Lay a defect over a surface.
+
+    Args:
+        surface: (H, W) or (H, W, C) float32.
+        defect: Of the same height and width.
+        contrast: Of :func:`draw_contrast`.
+
+    Returns:
+        Floats of the shape of the surface.
+    """
+    extra = (1, ) * (surface.ndim - 2)
+    hidden = (defect.cover * defect.support).reshape(*defect.support.shape, *extra)
+    covered = surface * (1 - hidden) + _smooth(surface) * hidden
+    return covered + contrast * defect.tone.reshape(*defect.tone.shape, *extra)
+
+
+def _smooth(surface: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(surface, (0, 0), 4.0).reshape(surface.shape)
 
 
 def _photograph(rng: np.random.Generator, radiance: np.ndarray) -> np.ndarray:
