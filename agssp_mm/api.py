@@ -93,7 +93,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         allow_partial: Start from a checkpoint of which less than half fits, as long as a tensor does.
         **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
             ``agdp_epochs``, ``agdp_rounds``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``,
-            ``rule``, ``workers``, ``seed``.
+            ``paste_defects``, ``rule``, ``workers``, ``seed``.
 
     Raises:
         FileNotFoundError: If images, config or a checkpoint do not exist.

@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="side of the crops (default: the median of the images' longer sides)")
     parser.add_argument('--freeze-backbone', action='store_true',
                         help='train neck and head alone in AGDP, as the paper does')
+    parser.add_argument('--no-pasting', dest='paste_defects', action='store_false',
+                        help='paste no made defects onto the images of AGDP, as the paper does')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--devices', type=int, default=1, help='GPUs, or processes where there is none (default 1)')
     parser.add_argument('--no-resume', action='store_true', help='refuse a folder that holds this run already')
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         value_percentiles=args.value_percentiles and tuple(args.value_percentiles), teacher=teacher_config(args),
         device=args.device, maps=args.maps, start=args.start, image_size=args.image_size, amp=args.amp,
         devices=args.devices, strict=args.strict, allow_partial=args.allow_partial, resume=not args.no_resume,
-        freeze_backbone=args.freeze_backbone,
+        freeze_backbone=args.freeze_backbone, paste_defects=args.paste_defects,
         annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,
         **{name: getattr(args, name) for name in _PASSED_ON})
     if result.page:

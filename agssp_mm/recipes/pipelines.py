@@ -24,7 +24,7 @@ def agbp_pipelines(image_size: int, carrier: dict) -> tuple[list[dict], list[dic
 
 
 def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: bool = False,
-                   texts: bool = False) -> tuple[list[dict], list[dict]]:
+                   texts: bool = False, paste: bool = True) -> tuple[list[dict], list[dict]]:
     """Pipelines of stage 2: the usual one, and the plain one that hooks switch to near the end.
 
     Args:
@@ -33,10 +33,12 @@ def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: 
         fixed: Pad every image to a square.
         proposals: Make proposals, for detectors that do not make their own.
         texts: Hand on the names of the classes, for detectors with a language model.
+        paste: Paste made defects beside the pseudo boxes.
     """
     size = (image_size, image_size)
-    usual = [*_load(masks), *_random_crop(size), *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
-             *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
+    pasted = [dict(type='PasteDefects')] if paste else []
+    usual = [*_load(masks), *_random_crop(size), *_small_boxes(), *pasted, dict(_FLIP),
+             dict(type='PhotoMetricDistortion'), *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
     plain = finetune_pipelines(image_size, masks, fixed, None, texts)[0]
     if proposals:
         for pipeline in (usual, plain):

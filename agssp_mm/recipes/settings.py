@@ -25,6 +25,8 @@ class RecipeSettings:
         agdp_lr: Learning rate of stage 2; None: the config's own, scaled to the batch.
         freeze_backbone: Keep the backbone of stage 1 as it is in stage 2, as AGSSP does (arXiv 2509.18919); training it
             too measured better (docs/research.md).
+        paste_defects: Paste made defects, with their exact boxes, onto the images of stage 2; the paper does not
+            (docs/research.md).
         rule: Config of the box rule.
         start: "imagenet" (initial weights of the config itself), "none", or a checkpoint (file or URL) of a whole
             detector or of a backbone.
@@ -54,6 +56,7 @@ class RecipeSettings:
     agbp_lr: float = 2e-5
     agdp_lr: float | None = None
     freeze_backbone: bool = False
+    paste_defects: bool = True
     rule: dict = field(default_factory=lambda: dict(type='ComponentTreeBoxRule'))
     start: str = 'imagenet'
     bare_start: bool = False

@@ -105,7 +105,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     elif facts.has_batch_norm and has_weights:
         kept_statistics.append(dict(type='NormEvalHook'))  # batches are small
     usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed,
-                                  detector.needs_proposals, detector.needs_texts)
+                                  detector.needs_proposals, detector.needs_texts, settings.paste_defects)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
     moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
     stage, boxes = round_files(round_number)

@@ -6,7 +6,8 @@ data_root = demo_dir + '/data/'
 map_store = demo_dir + '/maps'
 image_size = (160, 160)
 
-train_pipeline = _base_.train_pipeline
+# Made images with more of what made them pasted on would know the validation images' defects.
+train_pipeline = [step for step in _base_.train_pipeline if step.type != 'PasteDefects']
 train_pipeline[2].update(scale=image_size)
 train_pipeline[3].update(crop_size=image_size)
 train_dataloader = dict(

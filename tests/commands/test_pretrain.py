@@ -26,11 +26,12 @@ def test_images_and_a_detector_become_configs_and_checkpoints(images, tmp_path, 
     out = tmp_path / 'run'
     arguments = ['pretrain', '--images', str(images), '--detector', DETECTOR, '--out', str(out), '--start', 'none',
                  '--agbp-epochs', '1', '--agdp-epochs', '1', '--batch-size', '4', '--image-size', '64',
-                 '--workers', '0', '--freeze-backbone']
+                 '--workers', '0', '--freeze-backbone', '--no-pasting']
     assert main(arguments) == 0
     assert f'detector: {out / "detector.pth"}' in capsys.readouterr().out
     assert {path.name for path in out.glob('*.py')} == {'maps.py', 'agbp.py', 'agdp.py', 'finetune.py'}
     assert Config.fromfile(out / 'agdp.py').model.bbox_head.num_classes == 1
+    assert 'PasteDefects' not in (out / 'agdp.py').read_text()
     backbone, detector = (torch.load(out / f'{name}.pth', weights_only=True)['state_dict']
                           for name in ('backbone', 'detector'))
     assert set(backbone) == {name for name in detector if name.startswith('backbone.')}

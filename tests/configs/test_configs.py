@@ -46,6 +46,13 @@ def strings_of(node):
     return [node] if isinstance(node, str) else []
 
 
+@pytest.mark.parametrize('path', [path for path in CONFIGS if '_agdp' in path.stem], ids=lambda path: path.stem)
+def test_defects_are_pasted_but_not_by_the_paper_nor_on_made_surfaces(path):
+    steps = [step.type for step in load(path).train_dataloader.dataset.pipeline]
+    without = path.stem.endswith('_agdp_paper') or path.parent.name == 'demo'
+    assert ('PasteDefects' in steps) != without
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_is_an_ordinary_one_and_its_parts_build(path):
     config = load(path)

@@ -236,6 +236,21 @@ def test_masks_go_with_the_boxes(shrunk, settings):
     assert stages['finetune'].val_evaluator.metric == 'bbox'
 
 
+def test_made_defects_are_pasted_unless_the_settings_say_no(shrunk, settings):
+    config = shrunk('mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py')
+
+    def steps(stage):
+        return [step.type for step in stage.train_dataloader.dataset.pipeline]
+
+    _, stages = stages_of(config, settings())
+    at = steps(stages['agdp']).index('PasteDefects')
+    # what is cropped away afterwards would leave boxes of parts; the light changes over all defects alike
+    assert steps(stages['agdp']).index('RandomCrop') < at < steps(stages['agdp']).index('PhotoMetricDistortion')
+    assert 'PasteDefects' not in steps(stages['finetune'])
+    _, stages = stages_of(config, settings(paste_defects=False))
+    assert 'PasteDefects' not in steps(stages['agdp'])
+
+
 def test_proposals_for_a_detector_without(shrunk, settings):
     config = shrunk('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py')
     detector, stages = stages_of(config, settings())

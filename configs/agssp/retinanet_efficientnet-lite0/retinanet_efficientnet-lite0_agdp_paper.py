@@ -10,3 +10,6 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),
 ]
 find_unused_parameters = True
+# Nothing is pasted either.
+pipeline = [step for step in _base_.train_dataloader.dataset.pipeline if step.type != 'PasteDefects']
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
