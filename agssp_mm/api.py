@@ -18,7 +18,7 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import count_images, read_classes
+from agssp_mm.recipes.labels import count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start
@@ -26,7 +26,8 @@ from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
 # Where the run goes and how fast it gets there: a run may be continued with others.
-_LABELS = ('classes', 'train_annotations', 'num_labelled', 'val_annotations', 'annotated_images', 'finetune_epochs')
+_LABELS = ('classes', 'train_annotations', 'num_labelled', 'with_sound_images', 'val_annotations', 'annotated_images',
+           'finetune_epochs')
 _FREE = ('out', 'workers', *_LABELS)
 _HELD_OUT = 60
 
@@ -151,6 +152,7 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
         raise ValueError(f'{val_annotations} has classes that {annotations} does not have: '
                          f'{sorted(set(read_classes(val_annotations)) - set(classes))}')
     return dict(classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
+                with_sound_images=has_sound_images(annotations),
                 annotated_images=str(annotated_images or listed.root),
                 val_annotations=str(val_annotations or annotations))
 

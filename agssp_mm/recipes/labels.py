@@ -33,6 +33,21 @@ def count_images(annotations: str | Path) -> int:
     return number
 
 
+def has_sound_images(annotations: str | Path) -> bool:
+    """Whether a COCO file has images without any box.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no COCO file.
+    """
+    images, boxes = _part(annotations, 'images'), _part(annotations, 'annotations')
+    try:
+        return bool({image['id'] for image in images} - {box['image_id'] for box in boxes})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'annotations: {annotations} is not a COCO JSON whose images and boxes have ids '
+                         f'({type(error).__name__}: {error})') from error
+
+
 def _part(annotations: str | Path, name: str) -> list:
     path = Path(annotations)
     if not path.is_file():

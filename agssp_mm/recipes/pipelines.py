@@ -37,9 +37,8 @@ def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: 
     """
     size = (image_size, image_size)
     pasted = [dict(type='PasteDefects')] if paste else []
-    usual = [*_load(masks), *_random_crop(size), *_small_boxes(), *pasted, dict(_FLIP),
-             dict(type='PhotoMetricDistortion'), *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
-    plain = finetune_pipelines(image_size, masks, fixed, None, texts)[0]
+    usual = _train_pipeline(size, [*_random_crop(size), *_small_boxes(), *pasted], masks, fixed, texts)
+    plain = _train_pipeline(size, [*_whole(size), *_small_boxes()], masks, fixed, texts)
     if proposals:
         for pipeline in (usual, plain):
             pipeline.insert(-1, dict(type='PseudoProposals'))
@@ -47,7 +46,7 @@ def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: 
 
 
 def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, original: Any,
-                       texts: bool = False) -> tuple[list[dict], list[dict]]:
+                       texts: bool = False, sound: bool = False) -> tuple[list[dict], list[dict]]:
     """Pipelines for training and testing of the fine-tuning.
 
     Args:
@@ -57,17 +56,24 @@ def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, origina
         original: The test data loader of the user's config: where it centres images on a padded canvas, as the
             CenterNets need it, so does this pipeline.
         texts: Hand on the names of the classes, for detectors with a language model.
+        sound: Whether some of the images have no box.
     """
     size = (image_size, image_size)
-    resize = dict(type='Resize', scale=size, keep_ratio=True)
-    train = [*_load(masks), resize, *_small_boxes(), dict(_FLIP), dict(type='PhotoMetricDistortion'),
-             *_pad(size, fixed), _pack(_TRAIN_KEYS, texts)]
+    # RandomCrop would leave out all images without a box, and draws others in place of crops without one.
+    cropped = _random_crop(size, **(dict(allow_negative_crop=True) if sound else {}))
+    train = _train_pipeline(size, [*cropped, *_small_boxes()], masks, fixed, texts)
     canvas = [dict(part) for part in walk(original or {}) if part.get('type') == 'RandomCenterCropPad'][:1]
     keys = (*_TEST_KEYS, 'border') if canvas else _TEST_KEYS
-    test: list[dict] = [dict(type='LoadImageFromFile'), resize, *canvas, *([] if canvas else _pad(size, fixed)),
+    test: list[dict] = [dict(type='LoadImageFromFile'), *_whole(size), *canvas, *([] if canvas else _pad(size, fixed)),
             dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks)),
             _pack(keys, texts)]
     return train, test
+
+
+def _train_pipeline(size: tuple[int, int], geometry: list[dict], masks: dict | None, fixed: bool,
+                    texts: bool) -> list[dict]:
+    return [*_load(masks), *geometry, dict(_FLIP), dict(type='PhotoMetricDistortion'), *_pad(size, fixed),
+            _pack(_TRAIN_KEYS, texts)]
 
 
 def _pack(keys: tuple[str, ...], texts: bool) -> dict:
@@ -84,9 +90,13 @@ def _mask_settings(masks: dict | None) -> dict:
     return dict(masks or {})
 
 
-def _random_crop(size: tuple[int, int]) -> list[dict]:
+def _random_crop(size: tuple[int, int], **more: Any) -> list[dict]:
     return [dict(type='RandomResize', scale=size, ratio_range=(1.0, 1.5), keep_ratio=True),
-            dict(type='RandomCrop', crop_size=size)]
+            dict(type='RandomCrop', crop_size=size, **more)]
+
+
+def _whole(size: tuple[int, int]) -> list[dict]:
+    return [dict(type='Resize', scale=size, keep_ratio=True)]
 
 
 def _small_boxes() -> list[dict]:

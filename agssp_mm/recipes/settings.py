@@ -34,6 +34,7 @@ class RecipeSettings:
         classes: Names of the classes of the fine-tuning.
         train_annotations: COCO file of the fine-tuning.
         num_labelled: Number of its images, where it is known; warm-up and averages follow it.
+        with_sound_images: Whether some of its images have no box.
         val_annotations: COCO file that it is measured on.
         annotated_images: Folder of the images that these name.
         workers: Loader processes per process; 0 loads in the process itself.
@@ -50,7 +51,7 @@ class RecipeSettings:
     agbp_epochs: int = 5
     agdp_epochs: int = 6
     agdp_rounds: int = 1
-    finetune_epochs: int = 40
+    finetune_epochs: int = 60
     batch_size: int = 16
     devices: int = 1
     agbp_lr: float = 2e-5
@@ -63,6 +64,7 @@ class RecipeSettings:
     classes: tuple[str, ...] = ('defect', )
     train_annotations: str = 'annotations/train.json'
     num_labelled: int | None = None
+    with_sound_images: bool = False
     val_annotations: str = 'annotations/val.json'
     annotated_images: str = 'images/'
     workers: int = 2

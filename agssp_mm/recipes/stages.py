@@ -141,7 +141,7 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
     model = _detector_model(detector, needs, num_classes=len(settings.classes))
     original = detector.config.get('test_dataloader')
     train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original,
-                                     detector.needs_texts)
+                                     detector.needs_texts, settings.with_sound_images)
     epochs = settings.finetune_epochs
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_labelled, epochs)
     moved = move_hooks(detector.config, epochs, steps, train)

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     # few images: crops of enlarged ones are worth more than another 40 epochs (docs/research.md)
     dict(type='RandomResize', scale=image_size, ratio_range=(1.0, 1.5), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size),
+    dict(type='RandomCrop', crop_size=image_size),  # every image has a defect; for others allow_negative_crop=True
     dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical']),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs'),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from agssp_mm.recipes.labels import count_images, read_classes
+from agssp_mm.recipes.labels import count_images, has_sound_images, read_classes
 
 
 def write(path, content):
@@ -35,3 +35,15 @@ def test_files_that_are_not_there_or_have_no_images(tmp_path):
         count_images(tmp_path / 'gone.json')
     with pytest.raises(ValueError, match='has no images'):
         count_images(write(tmp_path / 'a.json', dict(images=[])))
+
+
+def test_whether_there_are_images_without_a_box(tmp_path):
+    images = [dict(id=1), dict(id=5)]
+    some = write(tmp_path / 'a.json', dict(images=images, annotations=[dict(image_id=5), dict(image_id=5)]))
+    every = write(tmp_path / 'b.json', dict(images=images, annotations=[dict(image_id=5), dict(image_id=1)]))
+    assert has_sound_images(some)
+    assert not has_sound_images(every)
+    with pytest.raises(ValueError, match='not a COCO JSON whose images and boxes have ids'):
+        has_sound_images(write(tmp_path / 'c.json', dict(images=[dict(name='x')], annotations=[])))
+    with pytest.raises(ValueError, match='not a COCO JSON with "annotations"'):
+        has_sound_images(write(tmp_path / 'd.json', dict(images=images)))

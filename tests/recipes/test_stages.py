@@ -251,6 +251,18 @@ def test_made_defects_are_pasted_unless_the_settings_say_no(shrunk, settings):
     assert 'PasteDefects' not in steps(stages['agdp'])
 
 
+def test_fine_tuning_crops_and_keeps_images_without_a_box_where_there_are_any(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    for sound in (False, True):
+        _, stages = stages_of(config, settings(with_sound_images=sound))
+        resize, crop = stages['finetune'].train_dataloader.dataset.pipeline[2:4]
+        assert resize.ratio_range == (1.0, 1.5)
+        assert crop.type == 'RandomCrop'
+        assert crop.crop_size == resize.scale
+        assert crop.get('allow_negative_crop', False) == sound
+        assert 'RandomCrop' not in [step.type for step in stages['finetune'].test_dataloader.dataset.pipeline]
+
+
 def test_proposals_for_a_detector_without(shrunk, settings):
     config = shrunk('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py')
     detector, stages = stages_of(config, settings())

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import ConfigDict
 from scipy import stats
 
 ROOT = Path(__file__).parents[3]
@@ -21,8 +22,8 @@ def parts(monkeypatch):
     """The script's own modules, which lie outside the package."""
     for folder in (ROOT / 'tools', SCRIPT.parent):
         monkeypatch.syspath_prepend(folder)
-    from transfer_parts import curve, grid, leaks, records, summary
-    yield dict(curve=curve, grid=grid, leaks=leaks, records=records, summary=summary)
+    from transfer_parts import curve, grid, leaks, records, stages, summary
+    yield dict(curve=curve, grid=grid, leaks=leaks, records=records, stages=stages, summary=summary)
     for name in [name for name in sys.modules if name.split('.')[0] in ('transfer_parts', 'demo_parts')]:
         del sys.modules[name]
 
@@ -197,6 +198,17 @@ def steel(tmp_path):
                 images=images[:number], annotations=boxes[:number],
                 categories=[dict(id=1, name='pit'), dict(id=2, name='scale')])))
     return tmp_path / 'steel'
+
+
+def test_images_without_a_box_are_learnt_from_where_there_are_any(parts):
+    pipeline = [ConfigDict(type='RandomResize', scale=8), ConfigDict(type='RandomCrop', crop_size=8)]
+    labels = dict(images=[dict(id=1), dict(id=2)], annotations=[dict(image_id=1), dict(image_id=2), dict(image_id=2)])
+    parts['stages'].keep_sound_images(pipeline, labels)
+    assert pipeline[1] == dict(type='RandomCrop', crop_size=8)
+    labels['annotations'][0]['image_id'] = 2
+    parts['stages'].keep_sound_images(pipeline, labels)
+    assert pipeline == [dict(type='RandomResize', scale=8),
+                        dict(type='RandomCrop', crop_size=8, allow_negative_crop=True)]
 
 
 def test_a_picture_of_val_in_train_stops_the_grid(steel, tmp_path):

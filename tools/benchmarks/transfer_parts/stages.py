@@ -124,6 +124,7 @@ def finetune(bench: Bench, run: Run, weights: str | None) -> Path:
     if run.init != 'imagenet':
         cfg.model.backbone.init_cfg = None
     root = f'{bench.data_root}/'
+    keep_sound_images(cfg.train_dataloader.dataset.pipeline, _read_labels(bench, run))
     cfg.train_dataloader.dataset.update(data_root=root, ann_file=f'annotations/{run.labels}.json',
                                         metainfo=dict(classes=classes))
     for loader, evaluator in ((cfg.val_dataloader, cfg.val_evaluator), (cfg.test_dataloader, cfg.test_evaluator)):
@@ -197,6 +198,14 @@ def _set_image_size(pipeline: Any, size: int) -> None:
         for key in ('scale', 'crop_size', 'img_scale'):
             if key in transform:
                 transform[key] = (size, size)
+
+
+def keep_sound_images(pipeline: Any, labels: Mapping[str, Any]) -> None:
+    """Where images have no box, let crops have none: RandomCrop drops such an image otherwise, and draws another."""
+    if len({box['image_id'] for box in labels['annotations']}) < len(labels['images']):
+        for transform in pipeline:
+            if transform.type == 'RandomCrop':
+                transform.allow_negative_crop = True
 
 
 def _classes(bench: Bench, run: Run) -> tuple[str, ...]:
