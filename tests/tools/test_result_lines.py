@@ -48,9 +48,10 @@ def gain_row(table, dataset, labels, recipe, epochs):
     return f'| {epochs} | {base50} | {map50} | {gain50} | {base} | {m_ap} | {gain} |'
 
 
-def test_readme_and_results_quote_the_rows_of_the_recipe(table_without_crops):
-    before = '| no crops '
-    rows = [f'| NEU-DET, 126 {before}{gain_row(table_without_crops, "neu_det", "train_10pct", "trained+nc", epochs)}'
+def test_readme_and_results_quote_the_rows_of_the_recipe(table, table_without_crops):
+    now, before = '| crops ', '| no crops '
+    rows = [f'| NEU-DET, 126 {now}{gain_row(table, "neu_det", "train_10pct", "trained+nc+paste", "60")}']
+    rows += [f'| NEU-DET, 126 {before}{gain_row(table_without_crops, "neu_det", "train_10pct", "trained+nc", epochs)}'
              for epochs in ('60', '30')]
     for name, data, labels, recipe in (('NEU-DET, 60', 'neu_det', 'train_5pct', 'trained+nc'),
                                        ('magnetic tiles, 113', 'magnetic_tile', 'train_25pct', 'trained')):

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', default='dev', help='annotation file to measure on (default dev)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--pretrain-seeds', nargs='+', type=int, default=[0])
-    parser.add_argument('--epochs', type=int, default=40, help='of the fine-tuning (default 40)')
+    parser.add_argument('--epochs', type=int, default=60, help='of the fine-tuning (default 60, as in the configs)')
     parser.add_argument('--coco', help='checkpoint for the initialisation coco')
     for kind in ('pretrain', 'finetune'):
         parser.add_argument(f'--{kind}-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
