@@ -144,8 +144,14 @@ def _add_boxes(results: dict[str, Any], masks: np.ndarray, label: int) -> None:
 def _as_masks(masks: np.ndarray, like: Any) -> Any:
     """The masks in the form, bitmaps or polygons, of those that are there."""
     if hasattr(like, 'to_bitmap'):  # polygons
-        outlines = [cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-                    for mask in masks]
-        polygons = [[part.reshape(-1).astype(np.float64) for part in parts if len(part) >= 3] for parts in outlines]
-        return type(like)(polygons, *masks.shape[1:])
+        return type(like)([_outlines(mask) for mask in masks], *masks.shape[1:])
     return type(like)(masks.astype(np.uint8), *masks.shape[1:])
+
+
+def _outlines(mask: np.ndarray) -> list[np.ndarray]:
+    parts = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    polygons = [part.reshape(-1).astype(np.float64) for part in parts if len(part) >= 3]
+    if not polygons:  # a line of one pixel has no area inside its outline
+        left, top, right, bottom = boxes_of(mask[None])[0].tolist()
+        polygons = [np.array([left, top, right, top, right, bottom, left, bottom])]
+    return polygons

@@ -5,6 +5,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.registry import TRANSFORMS
 
+from agssp_mm.datasets.synthetic.defects import Defect
+from agssp_mm.datasets.transforms import paste_defects
 from agssp_mm.datasets.transforms.paste_defects import PasteDefects
 
 
@@ -115,3 +117,13 @@ def test_large_images_get_large_defects():
         assert box.tolist() == pytest.approx(changed_columns_and_rows(made['img']), abs=20)
         sides.append(float((box[2:] - box[:2]).max()))
     assert max(sides) > 150
+
+
+def test_a_line_of_one_pixel_has_a_polygon(monkeypatch):
+    line = np.zeros((96, 128), np.float32)
+    line[40, 20:60] = 1
+    monkeypatch.setattr(paste_defects, 'make_defect', lambda *_: Defect(line, line, 0.3))
+    image = dict(surface(), gt_masks=PolygonMasks([], 96, 128))
+    made = PasteDefects(prob=1.0, max_num=1)(image)
+    assert made['gt_bboxes'].tensor.tolist() == [[20, 40, 60, 41]]
+    assert made['gt_masks'].masks[0][0].tolist() == [20, 40, 60, 40, 60, 41, 20, 41]
