@@ -200,13 +200,16 @@ def steel(tmp_path):
     return tmp_path / 'steel'
 
 
-def test_images_without_a_box_are_learnt_from_where_there_are_any(parts):
+def test_images_without_a_box_are_learnt_from_where_there_are_any(parts, tmp_path):
     pipeline = [ConfigDict(type='RandomResize', scale=8), ConfigDict(type='RandomCrop', crop_size=8)]
     labels = dict(images=[dict(id=1), dict(id=2)], annotations=[dict(image_id=1), dict(image_id=2), dict(image_id=2)])
-    parts['stages'].keep_sound_images(pipeline, labels)
+    annotations = tmp_path / 'labels.json'
+    annotations.write_text(json.dumps(labels))
+    parts['stages'].keep_sound_images(pipeline, annotations)
     assert pipeline[1] == dict(type='RandomCrop', crop_size=8)
     labels['annotations'][0]['image_id'] = 2
-    parts['stages'].keep_sound_images(pipeline, labels)
+    annotations.write_text(json.dumps(labels))
+    parts['stages'].keep_sound_images(pipeline, annotations)
     assert pipeline == [dict(type='RandomResize', scale=8),
                         dict(type='RandomCrop', crop_size=8, allow_negative_crop=True)]
 

@@ -12,6 +12,7 @@ from agssp_mm.engine.launch import load_config, use_mixed_precision
 from agssp_mm.engine.next_round import make_next_round
 from agssp_mm.files import write_atomically
 from agssp_mm.images import list_images
+from agssp_mm.recipes.labels import has_sound_images
 
 from .grid import Run, split_rounds
 
@@ -124,7 +125,7 @@ def finetune(bench: Bench, run: Run, weights: str | None) -> Path:
     if run.init != 'imagenet':
         cfg.model.backbone.init_cfg = None
     root = f'{bench.data_root}/'
-    keep_sound_images(cfg.train_dataloader.dataset.pipeline, _read_labels(bench, run))
+    keep_sound_images(cfg.train_dataloader.dataset.pipeline, bench.data_root / 'annotations' / f'{run.labels}.json')
     cfg.train_dataloader.dataset.update(data_root=root, ann_file=f'annotations/{run.labels}.json',
                                         metainfo=dict(classes=classes))
     for loader, evaluator in ((cfg.val_dataloader, cfg.val_evaluator), (cfg.test_dataloader, cfg.test_evaluator)):
@@ -200,9 +201,9 @@ def _set_image_size(pipeline: Any, size: int) -> None:
                 transform[key] = (size, size)
 
 
-def keep_sound_images(pipeline: Any, labels: Mapping[str, Any]) -> None:
+def keep_sound_images(pipeline: Any, annotations: Path) -> None:
     """Where images have no box, let crops have none: RandomCrop drops such an image otherwise, and draws another."""
-    if len({box['image_id'] for box in labels['annotations']}) < len(labels['images']):
+    if has_sound_images(annotations):
         for transform in pipeline:
             if transform.type == 'RandomCrop':
                 transform.allow_negative_crop = True
