@@ -102,6 +102,7 @@ def test_the_three_stages_hand_over(workplace, name, offline):
     reset = {key for key, value in fresh.items() if not torch.equal(value, detector.get(key, value.new_empty(0)))}
     assert reset and all(fresh[key].shape[1:] == detector[key].shape[1:] for key in reset)
     assert all(fresh[key].shape[0] in (6 * detector[key].shape[0], 7, 6) for key in reset), reset
+    # the crop stays larger than the images, so that their sides are what RandomResize draws: any number
     run_stage(name, 'finetune', {**SMALL, 'val_dataloader.num_workers': 0, 'val_dataloader.persistent_workers': False,
                                  'train_cfg.val_interval': 1})
 
