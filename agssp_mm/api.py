@@ -201,7 +201,7 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
     if allow_partial:
         for config in configs.values():
             next(hook for hook in config.custom_hooks if hook['type'] == 'LoadReportHook')['allow_partial'] = True
-    configs['finetune'] = derive_finetune(detector, settings, needs)
+    configs['finetune'] = derive_finetune(detector, settings, facts, needs)
     return replace(detector, notes=notes), configs
 
 

@@ -126,19 +126,26 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     return Config(config)
 
 
-def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: InputNeeds | None = None) -> Config:
+def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
+                    needs: InputNeeds | None = None) -> Config:
     """Stage 3: fine-tuning on labelled images, from ``detector.pth``.
+
+    The backbone keeps the batch statistics of the pretraining: those of few labelled images in small batches measured
+    worse (docs/research.md).
 
     Args:
         detector: The user's detector.
         settings: Of the run, with the labelled images.
+        facts: Of its backbone, if known already.
         needs: Of its input, if known already.
 
     Returns:
         A config for MMEngine's runner: the detector with the user's classes.
     """
+    facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model = _detector_model(detector, needs, num_classes=len(settings.classes))
+    kept_statistics = [dict(type='NormEvalHook')] if facts.has_batch_norm else []
     original = detector.config.get('test_dataloader')
     train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original,
                                      detector.needs_texts, settings.with_sound_images)
@@ -163,7 +170,7 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, needs: I
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=max(epochs // 10, 1)),
         optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, None),
         param_scheduler=short_schedule(epochs, steps),
-        custom_hooks=[*moved, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
+        custom_hooks=[*moved, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
         load_from=str(Path(settings.out) / 'detector.pth'),
         find_unused_parameters=detector.config.get('find_unused_parameters', False)))
 

@@ -153,10 +153,18 @@ def test_the_backbone_learns_in_stage_two_but_for_the_statistics_of_its_weights(
     assert stages['agdp'].model.backbone.frozen_stages == 1
     assert dict(type='NormEvalHook') in stages['agdp'].custom_hooks
     assert not stages['agdp'].find_unused_parameters
+    assert dict(type='NormEvalHook') in stages['finetune'].custom_hooks
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='none'))
     assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
     assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
+
+
+def test_a_backbone_without_batch_statistics_has_none_to_keep(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.norm_cfg = dict(type='GN', num_groups=2)
+    for stage in stages_of(config, settings())[1].values():
+        assert dict(type='NormEvalHook') not in stage.custom_hooks
 
 
 def test_a_backbone_without_frozen_stages_is_frozen_by_a_hook(shrunk, settings):
@@ -217,11 +225,11 @@ def test_yolox_keeps_its_switch_and_average_but_not_its_sizes(shrunk, settings):
 def test_a_small_labelled_set_shortens_warm_up_and_averages_of_the_fine_tuning(shrunk, settings):
     config = shrunk('rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
     detector, needs = read_detector(config, downloads=False), InputNeeds(32)
-    stage = derive_finetune(detector, settings(num_labelled=6, finetune_epochs=10, batch_size=8), needs)
+    stage = derive_finetune(detector, settings(num_labelled=6, finetune_epochs=10, batch_size=8), needs=needs)
     # two batches an epoch, twenty steps
     assert (stage.train_dataloader.batch_size, stage.param_scheduler[0].end) == (4, 2)
     assert next(hook for hook in stage.custom_hooks if hook.type == 'EMAHook').gamma == 2
-    stage = derive_finetune(detector, settings(num_labelled=3, batch_size=8), needs)
+    stage = derive_finetune(detector, settings(num_labelled=3, batch_size=8), needs=needs)
     assert stage.train_dataloader.batch_size == 3
 
 
