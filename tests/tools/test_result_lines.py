@@ -51,6 +51,7 @@ def test_readme_and_results_quote_the_rows_of_the_recipe(table, table_without_cr
     both, alone, now, before = '| AGBP, AGDP ', '| AGDP ', '| crops ', '| no crops '
     rows = [f'| NEU-DET, {images} {stages}{now}{gain_row(table, "neu_det", labels, start, "60")}'
             for images, labels, stages, start in ((126, 'train_10pct', both, 'agssp (trained+nc+paste)'),
+                                                  (60, 'train_5pct', both, 'agssp (trained+nc+paste)'),
                                                   (126, 'train_10pct', alone, 'agdp (trained+nc+paste)'))]
     rows += [f'| {name} {alone}{before}{gain_row(table_without_crops, data, labels, f"agdp ({recipe})", epochs)}'
              for name, data, labels, recipe, epochs in (
