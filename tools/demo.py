@@ -3,20 +3,22 @@
 
 Makes a data set, anomaly maps of its unlabelled images and both stages of the pretraining, then fine-tunes
 the same detector on few labelled images from the pretrained weights and from ImageNet weights alone, under
-the same seeds. What is finished is not done again: an interrupted demo continues where it was.
+the same seeds, two trainings at a time. What is finished is not done again: an interrupted demo continues where it was.
 """
 import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from demo_parts.lanes import count_lanes, run_in_lanes, say
 from demo_parts.pictures import choose_images, draw_pictures
 from demo_parts.report import format_table, summarise
 from demo_parts.steps import Step
-from demo_parts.training import TrainingError, describe, detect, evaluate, train
+from demo_parts.training import TrainingError, describe, detect, measure, train
 from mmengine.logging import MMLogger
 from mmengine.registry import TASK_UTILS
 
@@ -85,10 +87,14 @@ class Demo:
         """Do what is not done yet; returns the results, plain JSON."""
         data = self._make_data()
         maps = self._make_maps(data)
-        agbp = self._train('agbp', 'AGBP: distilling the maps into the backbone', 'backbone.pth', maps)
-        agdp = self._train('agdp', 'AGDP: training the detector on pseudo boxes', 'detector.pth', agbp)
-        ends = {(arm, seed): self._fine_tune(arm, seed, data if arm == BASELINE else agdp)
-                for seed in range(self.scale.num_seeds) for arm in ARMS}
+        agbp, make_agbp = self._prepare('agbp', 'AGBP: distilling the maps into the backbone', 'backbone.pth', maps)
+        agdp, make_agdp = self._prepare('agdp', 'AGDP: training the detector on pseudo boxes', 'detector.pth', agbp)
+        seeds = range(self.scale.num_seeds)
+        prepared = {(arm, seed): self._prepare_fine_tuning(arm, seed, data if arm == BASELINE else agdp)
+                    for seed in seeds for arm in ARMS}
+        run_in_lanes([make_agbp, make_agdp], *([prepared[arm, seed][1] for seed in seeds] for arm in ARMS),
+                     lanes=count_lanes())
+        ends = {key: step for key, (step, _) in prepared.items()}
         shown = self._step('pictures', 'pictures', dict(number=self.scale.num_pictures), *ends.values())
         shown.run(lambda folder: self._draw(folder, ends))
         arms = {arm: {seed: ends[arm, seed].result['metrics'] for seed in range(self.scale.num_seeds)}
@@ -128,32 +134,31 @@ class Demo:
         step.run(work)
         return step
 
-    def _train(self, name: str, title: str, output: str, *after: Step) -> Step:
+    def _prepare(self, name: str, title: str, output: str, *after: Step) -> tuple[Step, Callable[[], Any]]:
+        """A stage of the pretraining, and what runs it."""
         config = CONFIGS / f'demo_{name}.py'
         step = self._step(name, title, dict(config=describe(config, self.options)), *after)
 
         def work(folder: Path) -> dict[str, Any]:
-            train(config, self.options, folder)
+            train(config, self.options, folder, _number_of(step))
             return dict(files=[output])
 
-        step.run(work)
-        return step
+        return step, lambda: step.run(work)
 
-    def _fine_tune(self, arm: str, seed: int, *after: Step) -> Step:
+    def _prepare_fine_tuning(self, arm: str, seed: int, *after: Step) -> tuple[Step, Callable[[], Any]]:
         name, config = ARMS[arm][0], CONFIGS / ARMS[arm][1]
         options = {**self.options, 'randomness.seed': seed}
         step = self._step(f'{name}/seed{seed}', f'fine-tuning, {arm}, seed {seed}',
                           dict(config=describe(config, options)), *after)
 
         def work(folder: Path) -> dict[str, Any]:
-            train(config, options, folder)
+            train(config, options, folder, _number_of(step))
             checkpoint = find_checkpoint(folder)
-            metrics = evaluate(config, options, checkpoint, folder)
-            print(f'    mAP {metrics["mAP"]:.1f}, mAP50 {metrics["mAP50"]:.1f}', flush=True)
+            metrics = measure(config, options, checkpoint, folder)
+            say(f'    {_number_of(step)}mAP {metrics["mAP"]:.1f}, mAP50 {metrics["mAP50"]:.1f}')
             return dict(files=[checkpoint.name], metrics=metrics)
 
-        step.run(work)
-        return step
+        return step, lambda: step.run(work)
 
     def _draw(self, folder: Path, ends: dict[tuple[str, int], Step]) -> dict[str, Any]:
         data = self.work_dir / 'data'
@@ -169,6 +174,11 @@ class Demo:
         rule = load_config(CONFIGS / 'demo_agdp.py').train_dataloader.dataset.rule
         pseudo = load_or_make_boxes(store, TASK_UTILS.build(rule))
         return dict(files=draw_pictures(folder, data / 'images', images, coco, store, pseudo, found))
+
+
+def _number_of(step: Step) -> str:
+    """``[3/11]`` and a space: trainings side by side write between each other's lines."""
+    return f'{step.title.partition(" ")[0]} '
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
 from demo_parts.pictures import choose_images  # noqa: E402
 from demo_parts.report import format_table, paired_difference, summarise  # noqa: E402
 from demo_parts.steps import Step  # noqa: E402
-from demo_parts.training import TrainingError, _show_progress, describe, train  # noqa: E402
+from demo_parts.training import TrainingError, _show_progress, describe, measure, train  # noqa: E402
 
 
 class Counted:
@@ -107,6 +107,21 @@ def test_progress_is_said_once_per_epoch_and_in_long_ones_again(capsys, monkeypa
     assert list(_show_progress(lines[:4], 9)) == lines[:4]
     assert capsys.readouterr().out == ('    epoch 7 of 9, step 20 of 158, loss 0.8643, 0:11:32 left\n'
                                        '    epoch 7 of 9, step 60 of 158, loss 0.8643, 0:11:32 left\n')
+
+
+def test_side_by_side_progress_says_whose_it_is(capsys):
+    line = 'Epoch(train) [7][20/158]  base_lr: 3e-04  eta: 0:11:32  time: 1.9  loss: 0.8643  loss_cls: 0.3724\n'
+    assert list(_show_progress([line], 9, '[3/11] ')) == [line]
+    assert capsys.readouterr().out == '    [3/11] epoch 7 of 9, step 20 of 158, loss 0.8643, 0:11:32 left\n'
+
+
+def test_the_newest_measurement_of_a_training_counts(tmp_path):
+    for run, value in ('20260101_000000', 0.1), ('20260102_000000', 0.25):
+        file = tmp_path / run / 'vis_data' / 'scalars.json'
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({'coco/bbox_mAP': value, 'coco/bbox_mAP_50': 2 * value}) + '\n{"loss": 1.0}\n')
+    found = measure(tmp_path / 'no_config.py', {}, tmp_path / 'no_checkpoint.pth', tmp_path)
+    assert found == dict(mAP=25.0, mAP50=50.0)
 
 
 def test_a_failing_training_says_why(tmp_path):

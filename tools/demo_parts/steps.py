@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from agssp_mm.files import write_atomically
 
+from .lanes import say
+
 _STAMPS = 'steps'
 
 
@@ -60,10 +62,10 @@ class Step:
             ValueError: If the folder holds something that no step has made.
         """
         if self.is_done:
-            print(f'{self.title}: done before, {self.folder}', flush=True)
+            say(f'{self.title}: done before, {self.folder}')
             return self.result
         self._start()
-        print(f'{self.title} ...', flush=True)
+        say(f'{self.title} ...')
         started = time.monotonic()
         result = dict(work(self.folder))
         result['seconds'] = round(time.monotonic() - started, 1)
@@ -75,7 +77,7 @@ class Step:
         if not stamp and self.folder.is_dir() and any(self.folder.iterdir()):
             raise ValueError(f'{self.folder} is not empty and was not made by the demo; give another folder')
         if stamp and stamp['key'] != self.key:
-            print(f'{self.title}: its settings have changed, made again', flush=True)
+            say(f'{self.title}: its settings have changed, made again')
             shutil.rmtree(self.folder, ignore_errors=True)
         if stamp.get('key') != self.key:
             self._write_stamp(done=False, result={})

@@ -17,9 +17,12 @@ from typing import Any
 
 from agssp_mm.engine.launch import load_config
 
+from .lanes import ONE_AT_A_TIME, say, threads_of_a_lane
+
 TOOLS = Path(__file__).resolve().parents[1]
 LOG_NAME = 'train.log'
 SECONDS_OF_SILENCE = 30
+_NAMES = dict(mAP='coco/bbox_mAP', mAP50='coco/bbox_mAP_50')
 _LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # prctl(2)
 _PROGRESS = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*?eta: (\S+).*?\sloss: (\S+)')
 
@@ -34,11 +37,12 @@ def describe(config: Path, options: Mapping[str, Any]) -> str:
     return text.replace(os.environ['AGSSP_DEMO_DIR'], '')
 
 
-def train(config: Path, options: Mapping[str, Any], folder: Path) -> None:
+def train(config: Path, options: Mapping[str, Any], folder: Path, label: str = '') -> None:
     """Run ``tools/train.py --resume`` and show where it stands; its output goes to ``train.log``.
 
     A process of its own keeps one training from leaving anything behind for the next. It goes on from its
-    newest checkpoint where there is one.
+    newest checkpoint where there is one. With a label, which every line of progress begins with, it is one of
+    several side by side, and takes a lane's share of the cores.
 
     Raises:
         TrainingError: If the training fails; with the last lines it wrote.
@@ -48,11 +52,15 @@ def train(config: Path, options: Mapping[str, Any], folder: Path) -> None:
         command += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
     last_lines: deque[str] = deque(maxlen=20)
     environment = dict(os.environ, PYTHONUNBUFFERED='1')
+    if label:
+        environment.setdefault('OMP_NUM_THREADS', str(threads_of_a_lane()))
+    with ONE_AT_A_TIME:
+        max_epochs = load_config(config, options).train_cfg.max_epochs
     with open(folder / LOG_NAME, 'a', encoding='utf-8') as log, subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
             preexec_fn=_end_with_parent) as process:
         try:
-            for line in _show_progress(process.stdout, load_config(config, options).train_cfg.max_epochs):
+            for line in _show_progress(process.stdout, max_epochs, label):
                 log.write(line)
                 last_lines.append(line)
         except BaseException:
@@ -68,38 +76,45 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _show_progress(lines: Iterable[str], max_epochs: int) -> Iterator[str]:
+def _show_progress(lines: Iterable[str], max_epochs: int, label: str = '') -> Iterator[str]:
     """Pass the lines on; say how far the training is, once per epoch and in long ones every half minute."""
     said, last = None, 0.0
     for line in lines:
         found = _PROGRESS.search(line)
         if found and (found[1] != said or time.monotonic() - last >= SECONDS_OF_SILENCE):
             said, last = found[1], time.monotonic()
-            print(f'    epoch {found[1]} of {max_epochs}, step {found[2]} of {found[3]}, loss {found[5]}, '
-                  f'{found[4]} left', flush=True)
+            say(f'    {label}epoch {found[1]} of {max_epochs}, step {found[2]} of {found[3]}, loss {found[5]}, '
+                f'{found[4]} left')
         yield line
 
 
-def evaluate(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> dict[str, float]:
-    """Detect on the validation images.
-
-    Writes ``detections.bbox.json`` (COCO results) into the folder.
+def measure(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> dict[str, float]:
+    """What a training measured at its end, or, where it was interrupted just then, what its checkpoint measures.
 
     Returns:
-        ``mAP`` and ``mAP50`` of CocoMetric, per cent.
+        ``mAP`` and ``mAP50`` of CocoMetric on the validation images, per cent.
     """
+    metrics: Mapping[str, float] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text(encoding='utf-8').splitlines():
+            values = json.loads(line)
+            metrics = values if _NAMES['mAP'] in values else metrics
+    if not metrics:
+        with ONE_AT_A_TIME:
+            metrics = _evaluate(config, options, checkpoint, folder)
+    # CocoMetric returns nothing at all when there is not one detection
+    return {short: 100 * metrics.get(name, 0.0) for short, name in _NAMES.items()}
+
+
+def _evaluate(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> Mapping[str, float]:
     from mmengine.runner import Runner
     cfg = load_config(config, options, folder)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # two runners of one process must not share a logger
     cfg.experiment_name = f'evaluate-{folder.resolve()}'.replace(os.sep, '-')
     cfg.log_level = 'ERROR'
-    cfg.test_evaluator.outfile_prefix = str(folder / 'detections')
     with _quiet():
-        metrics = Runner.from_cfg(cfg).test()
-    # CocoMetric returns nothing at all when there is not one detection
-    names = dict(mAP='coco/bbox_mAP', mAP50='coco/bbox_mAP_50')
-    return {short: 100 * metrics.get(name, 0.0) for short, name in names.items()}
+        return Runner.from_cfg(cfg).test()
 
 
 def detect(config: Path, checkpoint: Path, images: list[str]) -> list[Any]:
