@@ -88,17 +88,23 @@ def _show_progress(lines: Iterable[str], max_epochs: int, label: str = '') -> It
         yield line
 
 
+def last_metrics(folder: Path) -> Mapping[str, float]:
+    """What CocoMetric measured last in a training's folder, by its own names; empty if nothing was detected."""
+    found: Mapping[str, float] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text(encoding='utf-8').splitlines():
+            values = json.loads(line)
+            found = values if _NAMES['mAP'] in values else found
+    return found
+
+
 def measure(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> dict[str, float]:
     """What a training measured at its end, or, where it was interrupted just then, what its checkpoint measures.
 
     Returns:
         ``mAP`` and ``mAP50`` of CocoMetric on the validation images, per cent.
     """
-    metrics: Mapping[str, float] = {}
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in path.read_text(encoding='utf-8').splitlines():
-            values = json.loads(line)
-            metrics = values if _NAMES['mAP'] in values else metrics
+    metrics = last_metrics(folder)
     if not metrics:
         with ONE_AT_A_TIME:
             metrics = _evaluate(config, options, checkpoint, folder)

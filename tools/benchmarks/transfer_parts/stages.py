@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo_parts.training import train
+from demo_parts.training import last_metrics, train
 from mmengine.config import Config, ConfigDict
 
 from agssp_mm.engine.launch import load_config, use_mixed_precision
@@ -165,11 +165,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 
     Where a detector found nothing at all CocoMetric measures nothing; that counts as zero.
     """
-    found: dict[str, float] = {}
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in path.read_text(encoding='utf-8').splitlines():
-            values = json.loads(line)
-            found = values if 'coco/bbox_mAP' in values else found
+    found = last_metrics(folder)
     ending = '_precision'
     per_class = {key.removeprefix('coco/').removesuffix(ending): round(100 * value, 2)
                  for key, value in found.items() if key.endswith(ending)}
