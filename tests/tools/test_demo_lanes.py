@@ -1,4 +1,6 @@
 """The demo's trainings side by side."""
+import contextlib
+import io
 import sys
 import threading
 from pathlib import Path
@@ -7,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
 
-from demo_parts.lanes import run_in_lanes  # noqa: E402
+from demo_parts.lanes import ONE_AT_A_TIME, run_in_lanes, say  # noqa: E402
 
 
 def test_jobs_run_beside_the_chain_and_others_wait_for_its_end():
@@ -34,3 +36,13 @@ def test_after_an_error_nothing_new_starts_and_it_is_raised():
     with pytest.raises(RuntimeError, match='no disk space'):
         run_in_lanes([fail, lambda: done.append('chain')], [], [lambda: done.append('after')], lanes=1)
     assert done == []
+
+
+def test_a_line_is_kept_until_the_other_lane_has_ended_its_silence(capsys):
+    speaker = threading.Thread(target=say, args=('[4/9] AGDP ...', ))
+    with ONE_AT_A_TIME, contextlib.redirect_stdout(io.StringIO()) as swallowed:
+        speaker.start()
+        speaker.join(timeout=0.2)
+    speaker.join(timeout=30)
+    assert capsys.readouterr().out == '[4/9] AGDP ...\n'
+    assert swallowed.getvalue() == ''

@@ -133,6 +133,18 @@ def test_a_failing_training_says_why(tmp_path):
     assert (tmp_path / 'train.log').stat().st_size > 0
 
 
+@pytest.mark.parametrize('label, wanted', [('', 'None'), ('[3/11] ', '2')])
+def test_a_training_beside_others_takes_its_share_of_the_cores(tmp_path, monkeypatch, label, wanted):
+    says = 'import os\nraise SystemExit("threads " + str(os.environ.get("OMP_NUM_THREADS")))\n'
+    (tmp_path / 'train.py').write_text(says)
+    (tmp_path / 'any.py').write_text('train_cfg = dict(max_epochs=1)\n')
+    monkeypatch.setattr('demo_parts.training.TOOLS', tmp_path)
+    monkeypatch.setattr('demo_parts.lanes.os.sched_getaffinity', lambda process: range(4))
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    with pytest.raises(TrainingError, match=f'threads {wanted}'):
+        train(tmp_path / 'any.py', {}, tmp_path, label)
+
+
 def test_description_of_a_training_does_not_depend_on_the_folder(monkeypatch):
     config = Path(__file__).parents[2] / 'configs' / 'demo' / 'demo_agdp.py'
 
