@@ -28,7 +28,7 @@ test_evaluator = val_evaluator
 # from 12 pixels on, up to four times as long as wide
 model = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=1.5, ratios=[0.25, 1.0, 4.0])))
 
-max_epochs = 25
+max_epochs = 18
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs)
