@@ -138,8 +138,8 @@ def test_a_training_beside_others_takes_its_share_of_the_cores(tmp_path, monkeyp
     says = 'import os\nraise SystemExit("threads " + str(os.environ.get("OMP_NUM_THREADS")))\n'
     (tmp_path / 'train.py').write_text(says)
     (tmp_path / 'any.py').write_text('train_cfg = dict(max_epochs=1)\n')
-    monkeypatch.setattr('demo_parts.training.TOOLS', tmp_path)
-    monkeypatch.setattr('demo_parts.lanes.os.sched_getaffinity', lambda process: range(4))
+    monkeypatch.setitem(train.__globals__, 'TOOLS', tmp_path)  # other tests import the module anew
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: range(4))
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     with pytest.raises(TrainingError, match=f'threads {wanted}'):
         train(tmp_path / 'any.py', {}, tmp_path, label)
