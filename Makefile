@@ -12,7 +12,8 @@ setup: ## make or finish .venv; PYTHON=python3.12 names another Python, MAX_JOBS
 	@tools/setup_env.sh
 
 test: setup ## the suite without the slow tests, at most ten minutes
-	@timeout --foreground --signal=INT --kill-after=30 $(TEST_SECONDS) $(PY) -m pytest -m 'not slow' || { \
+	@OMP_NUM_THREADS=1 timeout --foreground --signal=INT --kill-after=30 $(TEST_SECONDS) \
+		$(PY) -m pytest -n 2 --dist loadfile -m 'not slow' || { \
 		status=$$?; [ $$status -ne 124 ] || echo 'make test: stopped after $(TEST_SECONDS) s' >&2; exit $$status; }
 
 test-all: setup ## every test: wheel, pictures, small training runs
