@@ -1,8 +1,9 @@
+import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-import agssp_mm  # noqa: F401
+from agssp_mm.engine import bfloat16_optim_wrapper
 
 
 def test_forward_runs_in_bfloat16_and_weights_stay_float32():
@@ -17,3 +18,13 @@ def test_forward_runs_in_bfloat16_and_weights_stay_float32():
     assert model.weight.dtype == torch.float32
     torch.testing.assert_close(model.weight, before - 0.5 * inputs.mean(0, keepdim=True), rtol=0, atol=5e-3)
     assert model(inputs).dtype == torch.float32
+
+
+@pytest.mark.parametrize(('units', 'warned'), [({}, True), (dict(avx512_bf16=True), False), (dict(bf16=True), False)])
+def test_a_processor_without_bfloat16_is_warned_of(units, warned, monkeypatch):
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: dict(dict(avx512_bf16=False, amx_bf16=False), **units),
+                        raising=False)
+    said = []
+    monkeypatch.setattr(bfloat16_optim_wrapper, 'print_log', lambda message, *where: said.append(message))
+    build_optim_wrapper(nn.Linear(4, 1), dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.5)))
+    assert [message.split(',')[0] for message in said] == ['this processor has no units for bfloat16'] * warned
