@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detector', default='retinanet_efficientnet-lite0', help='folder below configs/agssp')
     parser.add_argument('--init', nargs='+', default=['imagenet', 'agssp'], help=f'of {", ".join(INITS)}')
     parser.add_argument('--recipe', default='trained', help=f"AGDP's backbone, {' or '.join(RECIPES)} (default "
-                        'trained); a label after a plus keeps rows with other --pretrain-options apart, and +roundN '
+                        'trained); a label after a plus keeps rows with other options apart, and +roundN '
                         'trains N times, each after the first on what the detector before it finds')
     parser.add_argument('--image-size', type=int, default=256, metavar='PIXELS', help='in all stages (default 256)')
     parser.add_argument('--amp', action='store_true', help='mixed precision in all stages (bfloat16 on a CPU)')
@@ -66,9 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--pretrain-seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--epochs', type=int, default=60, help='of the fine-tuning (default 60, as in the configs)')
     parser.add_argument('--coco', help='checkpoint for the initialisation coco')
-    for kind in ('pretrain', 'finetune'):
+    for kind, meant in (('pretrain', 'both stages'), ('agdp', 'AGDP alone'), ('finetune', 'the fine-tuning')):
         parser.add_argument(f'--{kind}-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                            help=f'settings that go before the configs of {kind}')
+                            help=f'settings that go before the configs of {meant}')
     parser.add_argument('--dry-run', action='store_true', help='check everything and list what would run')
 
 
@@ -150,7 +150,8 @@ def prepare(args: argparse.Namespace) -> Bench:
     check_unseen(list_images(listed, image_root),
                  list_images(data_root / 'annotations' / f'{args.split}.json', data_root / split_folder))
     return Bench(data_root.resolve(), args.work_dir, args.store or Path('none'), listed.resolve(), image_root.resolve(),
-                 dict(pretrain=args.pretrain_options, finetune=args.finetune_options), split_folder, args.coco)
+                 dict(pretrain=args.pretrain_options, agdp=args.agdp_options, finetune=args.finetune_options),
+                 split_folder, args.coco)
 
 
 def _split_names(data_root: Path, split: str) -> tuple[str, list[str]]:

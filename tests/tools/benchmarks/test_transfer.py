@@ -248,7 +248,8 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     arguments = ['--dataset', 'steel', '--init', 'random', 'imagenet', 'agssp', 'oracle', '--split', 'val', '--store',
                  store, '--out', out, '--work-dir', tmp_path / 'work', '--seeds', '3', '--epochs', '1',
                  '--image-size', '96', '--amp', '--recipe', 'trained+round3', '--pretrain-options', *small,
-                 'train_cfg.max_epochs=1', '--finetune-options', *small]
+                 'train_cfg.max_epochs=1', '--agdp-options', 'optim_wrapper.clip_grad.max_norm=7.5',
+                 '--finetune-options', *small]
     done = script(*arguments, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [json.loads(text) for text in out.read_text().splitlines()]
@@ -270,6 +271,9 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
     more = script(*arguments, '--init', 'agssp', '--seeds', '3', '4', **environment)
     assert '2 runs, 1 of them done' in more.stdout and len(out.read_text().splitlines()) == 5, more.stderr[-3000:]
     assert {path: path.stat().st_mtime_ns for path in times} == times and len(times) == 5
+    with_options = {path.parent.name for path in (tmp_path / 'work').glob('*/*/wanted.txt')
+                    if 'max_norm=7.5' in path.read_text()}
+    assert with_options == {path.parent.name for path in times if 'agbp' not in path.parent.name}
     assert [one['num_labels'] for one in lines] == [4] * 4
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()

@@ -31,7 +31,8 @@ class Bench:
         store: Map store that covers the images of the pretraining.
         names: Text file with the names of the pretraining's images, relative to ``image_root``.
         image_root: Folder that they are relative to.
-        options: Config options of the trainings: ``{'pretrain': ..., 'finetune': ...}``.
+        options: Config options of the trainings: ``{'pretrain': ..., 'agdp': ..., 'finetune': ...}``; those of
+            ``agdp`` go over those of ``pretrain``, which both stages get.
         split_folder: Image folder of the split that is measured on, relative to ``data_root``.
         coco: Checkpoint of the initialisation ``coco``.
     """
@@ -113,7 +114,8 @@ def _pretrain_once(cfg: Config, bench: Bench, run: Run, stage: str) -> Path:
     # The split is part of the name, because it decides which images the pretraining may see.
     precision = 'amp' if run.amp else 'full'
     name = f'{run.dataset}-{run.split}-{run.detector}-{stage}-{run.image_size}-{precision}-{run.pretrain_seed}'
-    return _run_once(cfg, bench, 'pretrain', name, run.pretrain_seed)
+    options = dict(bench.options['pretrain'], **({} if stage == 'agbp' else bench.options['agdp']))
+    return _run_once(cfg, bench, 'pretrain', name, run.pretrain_seed, options)
 
 
 def finetune(bench: Bench, run: Run, weights: str | None) -> Path:
@@ -134,16 +136,16 @@ def finetune(bench: Bench, run: Run, weights: str | None) -> Path:
         evaluator.update(ann_file=f'{root}annotations/{run.split}.json', classwise=True)
     cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
     cfg.param_scheduler[-1].T_max = run.epochs
-    return _run_once(cfg, bench, 'finetune', run.name, run.seed)
+    return _run_once(cfg, bench, 'finetune', run.name, run.seed, bench.options['finetune'])
 
 
-def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int) -> Path:
+def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int, options: Mapping[str, Any]) -> Path:
     """Train unless the folder holds the finished training of the very same config; go on with an interrupted one.
 
     Raises:
         ValueError: If the folder holds a training of another config.
     """
-    cfg.merge_from_dict(dict(bench.options[kind]))
+    cfg.merge_from_dict(dict(options))
     cfg.randomness = dict(seed=seed)
     folder = bench.work_dir / kind / name
     folder.mkdir(parents=True, exist_ok=True)
