@@ -40,21 +40,27 @@ class PasteDefects(BaseTransform):
             on top of it.
         max_overlap: A defect that would cover more of another box, or have more of its own box covered, is drawn
             again; in [0, 1].
-        label: Class that the pasted boxes get.
+        label: Class that the pasted boxes get, or a list of one for each of ``categories``, so that the head learns to
+            tell kinds apart.
 
     Raises:
         ValueError: If a setting is out of range.
     """
 
     def __init__(self, prob: float = 0.6, max_num: int = 2, categories: Sequence[str] = CATEGORIES,
-                 contrast: tuple[float, float] = (0.08, 0.4), max_overlap: float = 0.15, label: int = 0) -> None:
+                 contrast: tuple[float, float] = (0.08, 0.4), max_overlap: float = 0.15,
+                 label: int | Sequence[int] = 0) -> None:
         if not 0 <= prob <= 1 or max_num < 1 or not 0 <= max_overlap <= 1 or not 0 < contrast[0] <= contrast[1]:
             raise ValueError('PasteDefects needs prob and max_overlap in [0, 1], max_num >= 1 and 0 < contrast[0] <= '
                              f'contrast[1]; got {prob}, {max_overlap}, {max_num} and {contrast}')
         if not categories or set(categories) - set(CATEGORIES):
             raise ValueError(f'PasteDefects draws the categories {", ".join(CATEGORIES)}; got {list(categories)}')
         self.prob, self.max_num, self.categories = prob, max_num, tuple(categories)
+        labels = [label] * len(categories) if isinstance(label, int) else list(label)
+        if len(labels) != len(categories):
+            raise ValueError(f'PasteDefects takes one label, or one for each of {list(categories)}; got {label}')
         self.contrast, self.max_overlap, self.label = contrast, max_overlap, label
+        self._labels = dict(zip(categories, labels, strict=True))
 
     def transform(self, results: dict) -> dict:
         """Paste, or leave the image as it is."""
@@ -64,29 +70,31 @@ class PasteDefects(BaseTransform):
         rng = np.random.default_rng(np.random.randint(2 ** 31))
         pasted = self._choose(rng, results['img'].shape[:2], results['gt_bboxes'].tensor.numpy().reshape(-1, 4))
         if pasted:
-            masks = np.stack([defect.support > 0.5 for defect in pasted])
-            results['img'] = self._lay_all(rng, results['img'], pasted, masks)
-            _add_boxes(results, masks, self.label)
+            categories, defects = zip(*pasted, strict=True)
+            masks = np.stack([defect.support > 0.5 for defect in defects])
+            results['img'] = self._lay_all(rng, results['img'], defects, masks)
+            _add_boxes(results, masks, [self._labels[category] for category in categories])
         return results
 
-    def _choose(self, rng: np.random.Generator, shape: tuple[int, int], boxes: np.ndarray) -> list[Defect]:
-        """Defects that keep away from the boxes and from each other."""
+    def _choose(self, rng: np.random.Generator, shape: tuple[int, int], boxes: np.ndarray) -> list[tuple[str, Defect]]:
+        """Defects that keep away from the boxes and from each other, with their categories."""
         wanted, angle = int(rng.integers(1, self.max_num + 1)), float(rng.integers(2)) * np.pi / 2
-        chosen: list[Defect] = []
+        chosen: list[tuple[str, Defect]] = []
         for _ in range(_TRIES * wanted):
-            defect = _draw(rng, shape, self.categories[rng.integers(len(self.categories))], angle)
+            category = self.categories[rng.integers(len(self.categories))]
+            defect = _draw(rng, shape, category, angle)
             mask = defect.support > 0.5
             if mask.sum() < _FEWEST_PIXELS:
                 continue
             box = boxes_of(mask[None])
             if _largest_overlap(box[0], boxes) <= self.max_overlap:
                 boxes = np.concatenate([boxes, box])
-                chosen.append(defect)
+                chosen.append((category, defect))
             if len(chosen) == wanted:
                 break
         return chosen
 
-    def _lay_all(self, rng: np.random.Generator, image: np.ndarray, defects: list[Defect],
+    def _lay_all(self, rng: np.random.Generator, image: np.ndarray, defects: Sequence[Defect],
                  masks: np.ndarray) -> np.ndarray:
         surface = image.astype(np.float32)
         for defect, mask in zip(defects, masks, strict=True):
@@ -131,10 +139,10 @@ def _largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
     return float((common / np.maximum(smaller, 1e-6)).max())
 
 
-def _add_boxes(results: dict[str, Any], masks: np.ndarray, label: int) -> None:
+def _add_boxes(results: dict[str, Any], masks: np.ndarray, labels: list[int]) -> None:
     known, count = results['gt_bboxes'], len(masks)
     results['gt_bboxes'] = type(known)(torch.cat([known.tensor, torch.from_numpy(boxes_of(masks))]))
-    results['gt_bboxes_labels'] = np.append(results['gt_bboxes_labels'], np.full(count, label, np.int64))
+    results['gt_bboxes_labels'] = np.append(results['gt_bboxes_labels'], np.array(labels, np.int64))
     results['gt_ignore_flags'] = np.append(results['gt_ignore_flags'], np.zeros(count, bool))
     if 'gt_masks' in results:
         there = results['gt_masks']

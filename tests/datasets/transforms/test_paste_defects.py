@@ -54,6 +54,32 @@ def test_boxes_that_were_there_stay_and_are_kept_clear():
     assert max(added) <= 3
 
 
+def areas_by_label(transform, images=60):
+    np.random.seed(1)
+    found = {}
+    for _ in range(images):
+        one = transform(surface())
+        sides = one['gt_bboxes'].tensor[:, 2:] - one['gt_bboxes'].tensor[:, :2]
+        for label, area in zip(one['gt_bboxes_labels'].tolist(), sides.prod(1).tolist(), strict=True):
+            found.setdefault(label, []).append(area)
+    return {label: np.median(areas) for label, areas in found.items()}
+
+
+def test_every_kind_has_its_class():
+    settings = dict(prob=1.0, max_num=2)
+    [patch] = areas_by_label(PasteDefects(**settings, categories=['patch'])).values()
+    [pit] = areas_by_label(PasteDefects(**settings, categories=['pit'])).values()
+    assert patch > 3 * pit
+    found = areas_by_label(PasteDefects(**settings, categories=['patch', 'pit'], label=[4, 2]))
+    assert set(found) == {2, 4}
+    assert found[4] > 1.5 * found[2]  # so the labels belong to what was drawn
+
+
+def test_as_many_classes_as_kinds():
+    with pytest.raises(ValueError, match='one for each of.*got \\[1, 2\\]'):
+        PasteDefects(label=[1, 2])
+
+
 def test_the_share_of_images_and_the_seed():
     np.random.seed(5)
     made = [PasteDefects(prob=0.25)(surface()) for _ in range(80)]
