@@ -121,6 +121,11 @@ def test_labels_are_saved_against_the_better_imagenet_row(parts, tmp_path):
     points = parts['curve'].points_of(lines, 'mAP50')
     assert points['steel, val: small, 256 px']['agssp (trained), 4 epochs'] == [(60, 47.0, 0.0), (120, 53.0, 0.0)]
     parts['curve'].draw_curve(lines, tmp_path / 'deep' / 'curve.png')
+    alone = line(40.0, **few, split='dev')
+    assert len(parts['curve'].points_of([*lines, alone], 'mAP50')) == 2
+    parts['curve'].draw_curve([*lines, alone], tmp_path / 'both.png')
+    assert (tmp_path / 'both.png').read_bytes() == (tmp_path / 'deep' / 'curve.png').read_bytes()
+    parts['curve'].draw_curve([alone], tmp_path / 'alone.png')
     assert cv2.imread(str(tmp_path / 'deep' / 'curve.png')).std() > 5
     with pytest.raises(ValueError, match='nothing to draw'):
         parts['curve'].draw_curve([line(40.0)], tmp_path / 'curve.png')

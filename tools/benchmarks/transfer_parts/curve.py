@@ -10,7 +10,11 @@ from agssp_mm.files import write_atomically
 from .summary import METRICS, Line, cells, count_labels
 
 
-def points_of(lines: Iterable[Line], metric: str) -> dict[str, dict[str, list[tuple[int, float, float]]]]:
+#: Per panel and start: (labelled images, mean, standard deviation).
+Panels = dict[str, dict[str, list[tuple[int, float, float]]]]
+
+
+def points_of(lines: Iterable[Line], metric: str) -> Panels:
     """Per panel (data set, detector, split) and start: (labelled images, mean, standard deviation over the seeds)."""
     lines = list(lines)
     counts = count_labels(lines)
@@ -25,14 +29,23 @@ def points_of(lines: Iterable[Line], metric: str) -> dict[str, dict[str, list[tu
     return {panel: {start: sorted(points) for start, points in starts.items()} for panel, starts in panels.items()}
 
 
+def with_curves(panels: Panels) -> Panels:
+    """The panels that have more than one number of labelled images; all of them, where none has."""
+    curves = {panel: starts for panel, starts in panels.items()
+              if len({size for points in starts.values() for size, _, _ in points}) > 1}
+    return curves or panels
+
+
 def draw_curve(lines: Iterable[Line], path: Path) -> None:
     """Draw it, one panel per data set, detector and split; bars are standard deviations over the seeds.
+
+    Panels with one number of labelled images alone are left out where others have more.
 
     Raises:
         ValueError: If no line says how many images were labelled.
     """
     from matplotlib.figure import Figure
-    panels = points_of(lines, METRICS[0])
+    panels = with_curves(points_of(lines, METRICS[0]))
     if not panels:
         raise ValueError('none of the lines says how many images were labelled (num_labels); nothing to draw')
     figure = Figure(figsize=(7, 4.5 * len(panels)), layout='constrained')
