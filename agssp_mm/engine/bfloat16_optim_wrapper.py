@@ -30,8 +30,8 @@ class BFloat16OptimWrapper(OptimWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if get_device() == 'cpu' and not _has_bfloat16_units():
-            print_log('this processor has no units for bfloat16, so mixed precision makes the training slower (2.7 '
-                      'times, where it was measured) and not faster; leave out --amp', 'current', logging.WARNING)
+            print_log('this processor has no units for bfloat16, so mixed precision makes the training slower and not '
+                      'faster; leave out --amp', 'current', logging.WARNING)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
