@@ -44,7 +44,7 @@ class TextureTeacher(Teacher):
         ValueError: If ``long_side`` is out of range, or there are fewer normal images than asked.
     """
 
-    version = 5
+    version = 6
 
     def __init__(self, long_side: int = 256, *, normals: Normals | None = None, num_normals: int | None = None,
                  seed: int = 0, value_range: tuple[float, float] | None = None) -> None:

@@ -36,13 +36,13 @@ class UsualTexture(NamedTuple):
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Root mean square of the whitened features, (h, w, D) -> (h, w) float32; about 1 on usual cells."""
         height, width, dims = features.shape
-        cells = features.reshape(-1, dims).astype(np.float64)
-        cells -= self.centre + self.adaptation @ (_median(features) - self.centre)
-        squares = np.empty(len(cells))
+        usual = self.centre + self.adaptation @ (_median(features) - self.centre)
+        cells = (features.reshape(-1, dims) - usual).T.copy()
+        squares = np.empty(height * width)
         for zone, members in zone_members(height, width):
             # einsum and not @: images are scored in threads, and those of a BLAS would wait for one another
-            whitened = np.einsum('nd,ed->ne', cells[members] - self.zone_means[zone], self.whitenings[zone])
-            squares[members] = np.einsum('nd,nd->n', whitened, whitened)
+            whitened = np.einsum('ed,dn->en', self.whitenings[zone], cells[:, members] - self.zone_means[zone][:, None])
+            squares[members] = np.einsum('en,en->n', whitened, whitened)
         return np.sqrt(squares / dims).reshape(height, width).astype(np.float32)
 
 

@@ -1,4 +1,5 @@
 """Descriptors see texture, not light, and treat both axes alike."""
+import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +21,23 @@ def test_transposing_the_image_transposes_the_features():
     grey = noise()
     straight, turned = texture_features(grey, 2), texture_features(np.ascontiguousarray(grey.T), 2)
     np.testing.assert_allclose(turned.swapaxes(0, 1)[..., SWAPPED], straight, atol=1e-3)
+
+
+@pytest.mark.parametrize(('stride', 'atol'), [(1, 1e-4), (2, 0.05), (4, 0.15)])
+def test_pooling_over_cells_is_as_wide_as_over_pixels(stride, atol):
+    grey = noise(64, 96)
+
+    def blur(channel, sigma):
+        return cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+    log = np.log(grey + 10)
+    log -= blur(log, 8)
+    roughness = 0.5 * np.log(blur(log * log, 3) - blur(log, 3) ** 2 + 1e-5)
+    contrast = blur(log, 1) - blur(log, 4)
+    features = texture_features(grey, stride)
+    for channel, at_pixels in ((0, contrast), (2, roughness)):
+        expected = cv2.resize(at_pixels, features.shape[1::-1], interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(features[..., channel], expected, atol=atol)
 
 
 def test_dimmer_and_slanted_light_change_little():
