@@ -29,7 +29,7 @@ class Requirement(NamedTuple):
 
 
 REQUIREMENTS = (
-    Requirement('torch', ('torch', ), '>=2.0'),
+    Requirement('torch', ('torch', ), '>=2.5'),
     Requirement('mmengine', ('onedl-mmengine', 'mmengine'), '>=0.10,<1'),
     Requirement('mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), '>=2.0,<3'),
     Requirement('mmdet', ('onedl-mmdetection', 'mmdet'), '>=3.0,<4', needed_at_import=False),

@@ -4,7 +4,7 @@ from agssp_mm._dependencies import check_dependencies
 
 MAINTAINED = {'torch': '2.11.0+cu130', 'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6',
               'onedl-mmdetection': '3.5.1', 'onedl-mmpretrain': '1.3.6'}
-ORIGINAL = {'torch': '2.1.0', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0', 'mmpretrain': '1.2.0'}
+ORIGINAL = {'torch': '2.5.0', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0', 'mmpretrain': '1.2.0'}
 
 
 @pytest.mark.parametrize('installed', [
@@ -19,7 +19,7 @@ def test_fitting_environments_pass(installed):
 
 
 @pytest.mark.parametrize('base, distribution, version, allowed', [
-    (ORIGINAL, 'torch', '1.13.1', '>=2.0'),
+    (ORIGINAL, 'torch', '2.4.1', '>=2.5'),
     (ORIGINAL, 'mmengine', '0.9.1', '>=0.10,<1'),
     (ORIGINAL, 'mmcv', '1.7.2', '>=2.0,<3'),
     (ORIGINAL, 'mmdet', '2.28.2', '>=3.0,<4'),

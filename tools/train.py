@@ -6,8 +6,8 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
-from agssp_mm.engine.launch import (RANK_VARIABLES, join_group, leave_group, load_config, scale_learning_rate,
-                                    use_mixed_precision)
+from agssp_mm.engine.launch import (RANK_VARIABLES, class_counts_explained, join_group, leave_group, load_config,
+                                    scale_learning_rate, use_mixed_precision)
 from agssp_mm.engine.resume import add_load_arguments, check_start, resume
 
 SUMMARY = 'train what a config describes'
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     join_group(cfg, args.launcher)
     try:
         check_start(cfg, args.trust_checkpoint, args.strict, args.allow_partial)
-        Runner.from_cfg(cfg).train()
+        with class_counts_explained():
+            Runner.from_cfg(cfg).train()
     finally:
         leave_group()
     return 0

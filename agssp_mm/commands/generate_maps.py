@@ -1,5 +1,7 @@
 """``agssp generate_maps``: a folder or list of images in, a map store out."""
 import argparse
+import os
+from datetime import timedelta
 
 from mmengine.dist import get_rank
 
@@ -24,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, default=8, help='images per call of the teacher (default 8)')
     parser.add_argument('--seed', type=int, default=0,
                         help='picks the samples for calibration and percentiles (default 0)')
-    parser.add_argument('--launcher', choices=('none', 'pytorch'), default='none',
-                        help='"pytorch" under torchrun: every rank makes its share')
+    parser.add_argument('--launcher', choices=('none', 'pytorch'),
+                        default='pytorch' if int(os.environ.get('WORLD_SIZE', 1)) > 1 else 'none',
+                        help='"pytorch", the default under torchrun: every rank makes its share')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,6 +61,7 @@ def _join_group() -> None:
     import torch.distributed as dist
     if not dist.is_initialized():
         # Ranks exchange a few lists only, so gloo does on every machine.
-        dist.init_process_group('gloo')
+        # The others wait while the first one fits the teacher, and at the end for the slowest: longer than the default.
+        dist.init_process_group('gloo', timeout=timedelta(days=7))
     if torch.cuda.is_available():
         torch.cuda.set_device(dist.get_rank() % torch.cuda.device_count())

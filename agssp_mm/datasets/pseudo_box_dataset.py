@@ -12,6 +12,7 @@ from ..images import ImageList, list_images
 from ..maps.box_cache import load_or_make_boxes
 from ..maps.boxes import PseudoBoxes
 from ..maps.coco import read_pseudo_boxes
+from ..maps.plan import check_content
 from ..maps.records import MapRecord
 from ..maps.store import MapStore
 
@@ -85,7 +86,9 @@ class PseudoBoxDataset(BaseDataset):
             raise ValueError(f'{len(missing)} of {len(images)} images of {self.images} have no map in '
                              f'{self.store_path}, e.g. {missing[:3]} (the store names its images like '
                              f'{store.index[0].name!r}); generate maps for this list with the same root')
+        _check_maps(store, records)
         present = [record for record in records if (images.root / record.name).is_file()]
+        check_content([(record.key, images.root / record.name) for record in present], store.meta['seed'], store.path)
         if len(present) < len(wanted):
             print_log(f'{len(wanted) - len(present)} of {len(wanted)} images are left out: they could not be read '
                       f'when the maps were made (listed in {store.path}/maps.json) or are gone',
@@ -151,3 +154,10 @@ class PseudoBoxDataset(BaseDataset):
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of the boxes of one image, as MMDetection's data set wrappers ask for."""
         return [instance['bbox_label'] for instance in self.get_data_info(idx)['instances']]
+
+
+def _check_maps(store: MapStore, records: list[MapRecord]) -> None:
+    gone = [record.name for record in records if not store.map_path(record.name).is_file()]
+    if gone:
+        raise ValueError(f'{len(gone)} of {len(records)} maps of the store {store.path} are gone, e.g. those of '
+                         f'{gone[:3]}; run the tools/generate_maps.py command that made it again, it makes what is missing')

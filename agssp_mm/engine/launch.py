@@ -2,7 +2,8 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,22 @@ def join_group(cfg: Config, launcher: str) -> None:
         type='MMDistributedDataParallel', broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+@contextmanager
+def class_counts_explained() -> Iterator[None]:
+    """Make of the failed assertion of MMDetection's ``NumClassCheckHook`` an error of the settings.
+
+    Raises:
+        ValueError: In its place, with what to do.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        if '`num_classes`' not in str(error):
+            raise
+        raise ValueError(f'{error}; set num_classes of that head (e.g. model.bbox_head.num_classes) to the number of '
+                         'classes of the data set, or give the data set the classes in metainfo.classes') from error
 
 
 def leave_group() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
-from .launch import RANK_VARIABLES, join_group, leave_group, load_config
+from .launch import RANK_VARIABLES, class_counts_explained, join_group, leave_group, load_config
 from .resume import check_start, resume
 
 
@@ -31,7 +31,8 @@ def train_config(path: str | Path, launcher: str = 'none') -> None:
     join_group(cfg, launcher)
     try:
         check_start(cfg)
-        Runner.from_cfg(cfg).train()
+        with class_counts_explained():
+            Runner.from_cfg(cfg).train()
     finally:
         leave_group()
 

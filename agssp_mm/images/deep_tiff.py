@@ -1,6 +1,5 @@
 """TIFF files of more than 8 bits, of which Pillow and OpenCV know only some."""
 import io
-import zlib
 from typing import Any
 
 import cv2
@@ -35,14 +34,21 @@ def decode_deep_tiff(data: bytes, name: str) -> np.ndarray:
     Raises:
         UnreadableImageError: If the file is damaged, or neither grey nor RGB.
     """
-    import tifffile
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
-            photometric, orientation = int(page.photometric), int(getattr(page.tags.get(_ORIENTATION), 'value', 1))
-            values = _samples(page, data)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError, EOFError, zlib.error) as error:
-        raise UnreadableImageError(f'{name}: damaged, truncated or unusual TIFF ({error})') from error
+        return _decode(data, name)
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # a damaged header may lead tifffile anywhere, MemoryError and struct.error among it
+        raise UnreadableImageError(f'{name}: damaged, truncated or unusual TIFF '
+                                   f'({type(error).__name__}: {error})') from error
+
+
+def _decode(data: bytes, name: str) -> np.ndarray:
+    import tifffile
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        photometric, orientation = int(page.photometric), int(getattr(page.tags.get(_ORIENTATION), 'value', 1))
+        values = _samples(page, data)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or values.dtype.kind not in 'uif':
         raise UnreadableImageError(f'{name}: a TIFF must hold grey or RGB numbers, this one has photometric '
                                    f'interpretation {photometric} and {values.dtype} values')

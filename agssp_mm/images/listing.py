@@ -10,6 +10,7 @@ from typing import Any
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_SOURCE = 'images'
+_STORE_MARK = 'plan.jsonl'  # written before the first map of a store
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
         raise ValueError(f'the folder {folder} does not lie below the root {root}')
     names, num_ignored = [], 0
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        # A map store holds PNGs too, and may lie among the images.
+        folders[:] = sorted(name for name in folders
+                            if not name.startswith('.') and not Path(where, name, _STORE_MARK).is_file())
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
                 names.append(Path(os.path.relpath(os.path.join(where, file), root)).as_posix())
@@ -110,7 +113,10 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
 
 
 def _names_in_file(path: Path) -> list[str]:
-    text = path.read_text(encoding='utf-8')
+    try:
+        text = path.read_text(encoding='utf-8-sig')  # editors on Windows put a mark first
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text; give a folder of images, a text file of names or a COCO JSON') from error
     if path.suffix.lower() != '.json':
         return [line.strip() for line in text.splitlines() if line.strip()]
     try:

@@ -83,8 +83,8 @@ def decode_values(data: bytes, name: str) -> np.ndarray:
             raise UnreadableImageError(f'{name}: not an image (PNG, JPEG, BMP, TIFF or WebP is expected)') from None
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f'{name}: too many pixels ({error}); cut the image into parts') from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnreadableImageError(f'{name}: damaged or truncated image ({error})') from error
+    except Exception as error:  # damaged headers and EXIF data lead Pillow anywhere, struct.error among it
+        raise UnreadableImageError(f'{name}: damaged or truncated image ({type(error).__name__}: {error})') from error
     if data[:4] in _TIFF_HEADS:
         return decode_deep_tiff(data, name)
     return _deep_values(data, name)

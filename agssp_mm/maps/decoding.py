@@ -112,10 +112,15 @@ class ReadableImages:
         plan: The images, in the order to yield them.
         read: Reads one of them.
         purpose: What the progress bar says is going on.
+
+    Attributes:
+        num_read: How many images were read so far, over all iterations.
+        first_fault: Why the first image that could not be read could not be; empty so far.
     """
 
     def __init__(self, plan: Sequence[PlannedImage], read: Callable[[PlannedImage], np.ndarray], purpose: str):
         self.plan, self.read, self.purpose = plan, read, purpose
+        self.num_read, self.first_fault = 0, ''
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -128,6 +133,10 @@ class ReadableImages:
         """The same images, each with its source and name."""
         for planned in tqdm(self.plan, desc=self.purpose, unit='image', disable=None):
             try:
-                yield self.read(planned), planned
+                image = self.read(planned)
             except (OSError, UnreadableImageError) as error:
                 logging.getLogger(__name__).debug('left out: %s', error)
+                self.first_fault = self.first_fault or f'{planned.name}: {error}'
+                continue
+            self.num_read += 1
+            yield image, planned

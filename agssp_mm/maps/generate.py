@@ -1,13 +1,12 @@
 """Images in, map store out: batched, resumable, sharded over the ranks of torch.distributed."""
-import sys
 import hashlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_dist_info
 from torch import Tensor
 from tqdm import tqdm
@@ -19,7 +18,7 @@ from .decoding import DecodedBatch, ImageReader, decode_batches
 from .finish import finish_store
 from .plan import PlannedImage, read_plan
 from .prepare import StoreSettings, prepare_store
-from .store import PLAN_NAME, MapStore
+from .store import PLAN_NAME, MapStore, fault_of
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -145,17 +144,10 @@ class _BatchWorker:
         self.skipped |= {batch.planned[place].name: reason for place, reason in answer.refused.items()}
         for place, raw, score in zip(answer.places, answer.maps, answer.scores, strict=True):
             name, size = batch.planned[place].name, batch.images[place].shape[:2]
-            fault = _fault_of(raw)
+            fault = fault_of(raw)
             if fault:
                 self.skipped[name] = f'{type(self.teacher).__name__} gave a map that is {fault}'
             elif not self.store.map_path(name).is_file():
                 self.store.write(name, raw, score, size)
                 self.num_written += 1
 
-
-def _fault_of(raw: np.ndarray) -> str | None:
-    if raw.ndim != 2 or not raw.size:
-        return f'not two-dimensional (shape {raw.shape})'
-    if not np.isfinite(raw).all():
-        return 'not finite everywhere'
-    return 'negative somewhere' if raw.min() < 0 else None

@@ -1,15 +1,24 @@
 """The order in which images are worked through: by content, fixed before the first map is made."""
 import json
+import logging
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.logging import print_log
 from tqdm import tqdm
 
 from ..files import write_atomically
 from ..images import ImageEntry, ImageList, content_key
 from .store import PLAN_NAME
+
+#: Of how many images the content is compared before a store is continued or used.
+CHECKED_IMAGES = 64
+#: In place of the content key of a file that cannot be opened.
+UNREADABLE = 'unreadable'
 
 
 class PlannedImage(NamedTuple):
@@ -23,11 +32,10 @@ class PlannedImage(NamedTuple):
 def make_plan(images: ImageList, store_path: Path, seed: int) -> list[PlannedImage]:
     """Sort the images by content key and keep the order in the store; files that cannot be opened come last.
 
-    Batches are cut from this order, so a resumed run, or one on more ranks, sees the same batches.
+    Batches are cut from this order, so a resumed run, or one on more ranks, sees the same batches. A plan that a run
+    left behind before it had written ``maps.json`` is made anew: nothing says that it was made of the same list.
     """
     path = store_path / PLAN_NAME
-    if path.is_file():
-        return read_plan(path)
     with ThreadPoolExecutor(8) as pool:
         keys = tqdm(pool.map(lambda entry: _key_or_last(images, entry, seed), images), total=len(images),
                     desc='reading the list', unit='image', disable=None)
@@ -42,6 +50,35 @@ def read_plan(path: Path) -> list[PlannedImage]:
     return [PlannedImage(*json.loads(line)) for line in path.read_text(encoding='utf-8').splitlines()]
 
 
+def check_content(images: Sequence[tuple[str, Path]], seed: int, store_path: str | Path) -> None:
+    """Compare a sample of images with what they were when their maps were made.
+
+    Names like 000001.png are everywhere, so that equal names do not mean equal images. Single files may have been
+    replaced or gone bad, which is a warning; files that are missing are found by whoever reads them.
+
+    Args:
+        images: Content key and path of each image.
+        seed: Seed of the keys.
+        store_path: The map store, for messages.
+
+    Raises:
+        ValueError: If more than half of the sample holds something else now.
+    """
+    sample = [one for one in images[::max(1, len(images) // CHECKED_IMAGES)] if one[0] != UNREADABLE]
+    changed = []
+    for key, path in sample:
+        with suppress(OSError):
+            if content_key(path, seed) != key:
+                changed.append(str(path))
+    found = f'{len(changed)} of {len(sample)} images that were compared hold something else than when the maps of ' \
+            f'{store_path} were made, e.g. {changed[:3]}'
+    if 2 * len(changed) > len(sample):
+        raise ValueError(f'{found}: they are other images of the same names; make a map store of their own for them')
+    if changed:
+        print_log(f'{found}; their maps are kept: generate a new store where that matters', 'current',
+                  logging.WARNING)
+
+
 def sample_plan(plan: list[PlannedImage], number: int, seed: int) -> list[PlannedImage]:
     """A seeded sample of at most ``number`` images, in the order of the plan; names play no part in it."""
     if len(plan) <= number:
@@ -53,4 +90,4 @@ def _key_or_last(images: ImageList, entry: ImageEntry, seed: int) -> str:
     try:
         return content_key(images.path(entry), seed)
     except OSError:
-        return 'unreadable'  # sorts behind every hexadecimal key; the reason is found and listed when it is decoded
+        return UNREADABLE  # sorts behind every hexadecimal key; the reason is found and listed when it is decoded

@@ -17,14 +17,15 @@ from ..teachers.base import Teacher
 from ..teachers.calibrate import Calibration
 from ..version import __version__
 from .decoding import ImageReader, ReadableImages, decode_batches
-from .plan import PlannedImage, make_plan, sample_plan
+from .plan import PlannedImage, check_content, make_plan, read_plan, sample_plan
 from .scaling import measure_scaling, warn_of_dark_images
-from .store import FORMAT, META_NAME, TEACHER_NAME, MapStore
+from .store import FORMAT, META_NAME, PLAN_NAME, TEACHER_NAME, MapStore
 
 #: Most images that a teacher is fitted on: more would only cost time, and 120,000 images must stay possible.
 FIT_IMAGES = 20_000
 #: Most images that the calibration is fitted on, and values taken from the map of each.
 CALIBRATION_IMAGES, CALIBRATION_VALUES = 2000, 4096
+READABLE = 'PNG, JPEG, BMP, TIFF or WebP images are expected'
 _IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range', 'value_percentiles', 'fitted')
 
 
@@ -63,9 +64,13 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, setting
     Raises:
         ValueError: If the store was made from other images, by another teacher or with other settings.
     """
+    if store_path.exists() and not store_path.is_dir():
+        raise ValueError(f'the map store {store_path} is a file; give the path of a folder, new or of a started store')
     identity = _identity(images, teacher, settings)
     if (store_path / META_NAME).is_file():
         _check_identity(MapStore.open(store_path, partial=True), identity)
+        plan = read_plan(store_path / PLAN_NAME)
+        check_content([(one.key, images.root / one.name) for one in plan], settings.seed, store_path)
     if get_rank() == 0:
         for leftover in store_path.rglob(f'{TEMPORARY_PREFIX}*'):  # of a killed run; nobody writes yet
             leftover.unlink()
@@ -100,13 +105,25 @@ def _start_store(images: ImageList, teacher: Teacher, store_path: Path, settings
     reader = ImageReader(images.root, scaling)
     if settings.fitted is None:
         to_fit = sample_plan(plan, FIT_IMAGES, settings.seed)
-        teacher.fit(ReadableImages(to_fit, reader, 'fitting the teacher'))
+        readable = ReadableImages(to_fit, reader, 'fitting the teacher')
+        try:
+            teacher.fit(readable)
+        except ValueError as error:
+            # A teacher that was given no image can only say that it had none.
+            _check_any_readable(readable, images.root, error)
+            raise
     calibration = _calibrate(teacher, plan, reader, settings)
     with write_atomically(store_path / TEACHER_NAME) as file:
         torch.save(teacher.state_dict(), file)
     meta = {'format': FORMAT, 'agssp_mm': __version__, 'complete': False, **identity,
             'value_ranges': scaling.of_sources, 'calibration': calibration.to_dict(), 'statistics': {}, 'skipped': {}}
     write_meta(store_path, meta)
+
+
+def _check_any_readable(images: ReadableImages, root: Path, cause: ValueError) -> None:
+    if images.first_fault and not images.num_read:
+        raise ValueError(f'none of the {len(images)} images below {root} that the teacher was to be fitted on can be '
+                         f'read; {READABLE}. {images.first_fault}') from cause
 
 
 def _scaling(root: Path, plan: list[PlannedImage], settings: StoreSettings) -> ValueScaling:
@@ -140,7 +157,7 @@ def _calibrate(teacher: Teacher, plan: list[PlannedImage], reader: ImageReader,
     if not values:
         name, reason = min(reasons.items())
         raise ValueError(f'none of the {len(sample)} images of the calibration sample below {reader.root} '
-                         f'can be read and has a map; PNG, JPEG, BMP, TIFF or WebP images are expected. '
+                         f'can be read and has a map; {READABLE}. '
                          f'{name}: {reason}')
     logging.getLogger(__name__).info('calibrated on %d images', len(values))
     return Calibration.fit(np.concatenate(values))

@@ -161,7 +161,8 @@ def aupro(overlaps: np.ndarray, sound: np.ndarray, limit: float = 0.3) -> float:
     inside = rates <= limit
     rates_inside = np.append(rates[inside], limit)
     heights_inside = np.append(heights[inside], np.interp(limit, rates, heights))
-    return float(np.trapezoid(heights_inside, rates_inside) / limit)
+    integral = getattr(np, 'trapezoid', None) or np.trapz  # its name before NumPy 2
+    return float(integral(heights_inside, rates_inside) / limit)
 
 
 def _above(histogram: np.ndarray) -> np.ndarray:

@@ -128,7 +128,13 @@ class MapStore:
             raw: (h, w) float32 raw map, finite, >= 0.
             score: The teacher's image score.
             image_size: (height, width) of the stored image.
+
+        Raises:
+            ValueError: If the map is not two-dimensional, not finite or negative somewhere.
         """
+        fault = fault_of(raw)
+        if fault:
+            raise ValueError(f'the map of {name} is {fault}; a teacher gives finite (h, w) maps, >= 0')
         levels = np.rint(self.calibration.apply(raw).astype(np.float64) * _STEPS).astype(np.uint16)
         facts = {'height': image_size[0], 'width': image_size[1], 'score': float(score), 'peak': float(raw.max())}
         text = PngImagePlugin.PngInfo()
@@ -137,6 +143,15 @@ class MapStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as file:
             Image.fromarray(levels).save(file, format='PNG', pnginfo=text, compress_level=1)
+
+
+def fault_of(raw: np.ndarray) -> str | None:
+    """What is wrong with a raw map; None for a sound one."""
+    if raw.ndim != 2 or not raw.size:
+        return f'not two-dimensional (shape {raw.shape})'
+    if not np.isfinite(raw).all():
+        return 'not finite everywhere'
+    return 'negative somewhere' if raw.min() < 0 else None
 
 
 def read_map(path: Path) -> tuple[np.ndarray, dict[str, Any]]:

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from agssp_mm.datasets.synthetic import make_image
+from agssp_mm.engine.launch import class_counts_explained
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.teachers.texture import TextureTeacher
@@ -132,7 +133,8 @@ def test_names_and_folders_never_reach_the_losses(workplace, stage):
 
 
 def test_a_class_count_that_does_not_fit_stops_before_training(workplace):
-    with pytest.raises(AssertionError, match=r'`num_classes` \(6\) in RetinaHead .* length of `classes` 1\)'):
+    with pytest.raises(ValueError, match=r'`num_classes` \(6\) in RetinaHead .* length of `classes` 1\).*; set'), \
+            class_counts_explained():
         run_stage('retinanet_efficientnet-lite0', 'agdp', {
             **SMALL_CROP, 'load_from': None, 'model.bbox_head.num_classes': 6})
 

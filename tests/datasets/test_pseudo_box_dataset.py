@@ -119,6 +119,20 @@ def test_images_without_map_or_gone_since(image_folder, store):
         build(image_folder, store)
 
 
+def test_maps_that_are_gone_or_of_other_images_stop_before_training(image_folder, store):
+    path = Path(store) / '03.png.png'
+    data = path.read_bytes()
+    path.unlink()
+    with pytest.raises(ValueError, match=r"1 of 12 maps of the store .* are gone, e.g. those of \['03.png'\]"):
+        build(image_folder, store)
+    path.write_bytes(data)
+    build(image_folder, store)
+    for image in image_folder.rglob('*.png'):
+        image.write_bytes(image.read_bytes() + b' ')
+    with pytest.raises(ValueError, match=r'12 of 12 images .* other images of the same names'):
+        build(image_folder, store)
+
+
 def test_wrong_settings_are_refused(image_folder, store, tmp_path):
     with pytest.raises(ValueError, match='with_mask=True needs a box rule'):
         build(image_folder, store, rule=None, with_mask=True)

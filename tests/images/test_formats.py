@@ -175,6 +175,27 @@ def test_truncated_deep_tiff_is_refused(dtype, layout):
         decode_image(data[:len(data) // 2], 'cut.tif', (0, 60000))
 
 
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('compression', [None, 'tiff_lzw'])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_damaged_tiff_is_refused_or_read_but_raises_nothing_else(dtype, compression):
+    made = io.BytesIO()
+    Image.fromarray(of_type(RAMP, dtype)).save(made, 'tiff', compression=compression)
+    whole, random = made.getvalue(), np.random.default_rng(0)
+    cut = [whole[:length] for length in range(1, 200)]
+    zeroed = [whole[:length] + bytes(len(whole) - length) for length in range(1, len(whole), 7)]
+    changed = []
+    for place in [*range(200), *range(len(whole) - 200, len(whole))]:
+        changed.append(whole[:place] + bytes([random.integers(256)]) + whole[place + 1:])
+    refused = 0
+    for data in (*cut, *zeroed, *changed):
+        try:
+            decode_image(data, 'a.tif')
+        except UnreadableImageError as error:
+            refused += 'a.tif: ' in str(error)
+    assert refused > len(cut)
+
+
 def test_tiff_of_other_things_than_grey_and_rgb_is_refused():
     with pytest.raises(UnreadableImageError, match='a.tif: a TIFF must hold grey or RGB numbers'):
         decode_image(tiff(np.zeros((8, 8), np.complex64)), 'a.tif', (0, 1))

@@ -32,6 +32,14 @@ def test_text_list_and_coco_json_name_the_same_images(tmp_path):
     assert text.fingerprint() != list_images(tmp_path / 'images').fingerprint()
 
 
+def test_lists_of_other_editors_and_files_that_are_no_lists(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'\x89PNG')
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbfa.png\r\n')
+    assert [entry.name for entry in list_images(tmp_path / 'list.txt')] == ['a.png']
+    with pytest.raises(ValueError, match='a.png is no text; give a folder'):
+        list_images(tmp_path / 'a.png')
+
+
 def test_sources_are_declared_by_folder_or_list(tmp_path):
     make(tmp_path, 'line1/a.png', 'line2/b.png', 'line2/c.png')
     (tmp_path / 'second.txt').write_text('line2/b.png\nline2/c.png\n')

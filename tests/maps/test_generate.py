@@ -14,6 +14,7 @@ from agssp_mm.maps import generate
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.teachers.base import AnomalyMaps
+from agssp_mm.teachers.texture import TextureTeacher
 
 
 def content(store):
@@ -92,18 +93,25 @@ def test_a_killed_run_ends_with_the_same_store(image_folder, tmp_path):
 def test_two_ranks_write_the_same_store(image_folder, tmp_path):
     script = tmp_path / 'ranks.py'
     script.write_text(textwrap.dedent('''
-        import sys
-        import agssp_mm.commands.generate_maps as command, argparse
+        import argparse, os, pathlib, sys
+        import agssp_mm.commands.generate_maps as command
+        from agssp_mm.maps.store import MapStore
+        write, written = MapStore.write, []
+        MapStore.write = lambda self, name, *args: written.append(name) or write(self, name, *args)
         parser = argparse.ArgumentParser()
         command.add_arguments(parser)
-        sys.exit(command.run(parser.parse_args(sys.argv[1:])))
+        status = command.run(parser.parse_args(sys.argv[1:]))
+        pathlib.Path(sys.argv[0]).with_name(f"rank{os.environ.get('RANK', '')}.txt").write_text(' '.join(written))
+        sys.exit(status)
     '''))
     arguments = ['--teacher', 'texture', '--batch-size', '2']
     subprocess.run([sys.executable, str(script), str(image_folder), str(tmp_path / 'one'), *arguments], check=True)
     subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-                    str(script), str(image_folder), str(tmp_path / 'two'), *arguments, '--launcher', 'pytorch'],
+                    str(script), str(image_folder), str(tmp_path / 'two'), *arguments],
                    check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert content(tmp_path / 'two') == content(tmp_path / 'one')
+    first, second, alone = ((tmp_path / f'rank{rank}.txt').read_text().split() for rank in (0, 1, ''))
+    assert first and second and sorted(first + second) == sorted(alone) and len(alone) == 12
 
 
 def test_bad_images_are_skipped_and_listed(image_folder, toy_teacher, tmp_path):
@@ -149,10 +157,45 @@ def test_a_store_of_something_else_is_refused(image_folder, toy_teacher, tmp_pat
 def test_an_unreadable_set_stops_before_the_first_map(tmp_path, toy_teacher):
     (tmp_path / 'images').mkdir()
     (tmp_path / 'images' / 'a.png').write_bytes(b'')
+    images = list_images(tmp_path / 'images')
+    with pytest.raises(ValueError, match=r'none of the 1 images .* can be read; PNG.* a.png: .*empty \(0 bytes\)'):
+        generate_maps(images, TextureTeacher(), tmp_path / 'store')
     toy_teacher.fit = lambda images: setattr(toy_teacher, 'mean', 0.0)
     with pytest.raises(ValueError, match='none of the 1 images of the calibration sample .* can be read'):
-        generate_maps(list_images(tmp_path / 'images'), toy_teacher, tmp_path / 'store')
+        generate_maps(images, toy_teacher, tmp_path / 'store')
     assert not (tmp_path / 'store' / 'maps.json').exists()
+
+
+def test_a_start_that_failed_leaves_nothing_that_a_later_one_trusts(image_folder, toy_teacher, tmp_path):
+    with pytest.raises(ValueError, match='8 bits'):
+        generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store', value_percentiles=(1, 99))
+    (image_folder / 'added.png').write_bytes((image_folder / '00.png').read_bytes() + b' ')
+    summary = generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+    assert summary.num_images == summary.num_written == 13
+    assert 'added.png' in {record.name for record in MapStore.open(tmp_path / 'store').index}
+
+
+def test_a_store_of_other_images_of_the_same_names_is_refused(image_folder, toy_teacher, tmp_path):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+    names = [entry.name for entry in list_images(image_folder)]
+    for number, name in enumerate(names[:7]):
+        (image_folder / name).write_bytes((image_folder / names[-1]).read_bytes() + bytes(number))
+        if number == 5:  # half of them may have been replaced
+            generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+    with pytest.raises(ValueError, match=r'7 of 12 images .* other images of the same names'):
+        generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
+
+
+def test_a_store_inside_the_image_folder_is_no_part_of_the_images(image_folder, toy_teacher):
+    for _ in range(2):
+        summary = generate_maps(list_images(image_folder), toy_teacher, image_folder / 'maps')
+        assert summary.num_images == 12
+
+
+def test_a_file_is_no_store(image_folder, toy_teacher, tmp_path):
+    (tmp_path / 'store').write_text('')
+    with pytest.raises(ValueError, match='store is a file; give the path of a folder'):
+        generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
 
 
 def test_progress_of_long_runs_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd, monkeypatch):

@@ -57,6 +57,13 @@ def change_meta(store, **changes):
     (store.path / 'maps.json').write_text(json.dumps({**store.meta, **changes}))
 
 
+@pytest.mark.parametrize('raw', [np.full((4, 4), np.nan, np.float32), np.full((4, 4), -1, np.float32)])
+def test_a_map_that_is_none_is_not_written(store, raw):
+    with pytest.raises(ValueError, match='the map of new.png is (not finite|negative)'):
+        store.write('new.png', raw, 1.0, (4, 4))
+    assert not store.map_path('new.png').exists()
+
+
 def test_open_refuses_what_it_cannot_trust(store, tmp_path):
     with pytest.raises(FileNotFoundError, match='maps.json is missing; make one with tools/generate_maps.py'):
         MapStore.open(tmp_path)
