@@ -160,4 +160,4 @@ def _check_maps(store: MapStore, records: list[MapRecord]) -> None:
     gone = [record.name for record in records if not store.map_path(record.name).is_file()]
     if gone:
         raise ValueError(f'{len(gone)} of {len(records)} maps of the store {store.path} are gone, e.g. those of '
-                         f'{gone[:3]}; run the tools/generate_maps.py command that made it again, it makes what is missing')
+                         f'{gone[:3]}; the tools/generate_maps.py command that made it, run again, mends it')
