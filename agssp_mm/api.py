@@ -18,7 +18,7 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start
@@ -84,7 +84,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         image_size: Side of the crops in pixels; default: the median of the images' longer sides.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
             has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
-        val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``.
+        val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``. It lists the same
+            categories in the same order.
         annotated_images: Folder of the images that these name; default: ``root``.
         amp: Mixed precision in both stages.
         devices: Number of GPUs, or of processes where there is none.
@@ -148,9 +149,8 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
             raise ValueError('val_annotations and annotated_images go with annotations, which are not given')
         return {}
     classes = read_classes(annotations)
-    if val_annotations and not set(read_classes(val_annotations)) <= set(classes):
-        raise ValueError(f'{val_annotations} has classes that {annotations} does not have: '
-                         f'{sorted(set(read_classes(val_annotations)) - set(classes))}')
+    if val_annotations:
+        check_same_classes(annotations, val_annotations)
     return dict(classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
                 with_sound_images=has_sound_images(annotations),
                 annotated_images=str(annotated_images or listed.root),

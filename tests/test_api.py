@@ -287,6 +287,9 @@ def contents(folder):
 
 def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_path):
     torch.save(dict(state_dict={'backbone.layer9.weight': torch.ones(1)}), tmp_path / 'other.pth')
+    labels, reordered = images / 'annotations' / 'train.json', tmp_path / 'reordered.json'
+    content = json.loads(labels.read_text())
+    reordered.write_text(json.dumps(dict(content, categories=content['categories'][::-1])))
     for settings, message in [
         (dict(start=str(tmp_path / 'other.pth')), 'made for another architecture than the ResNet of mine: 0%'),
         (dict(start='coco'), 'MMDetection publishes no checkpoint for mine'),
@@ -297,6 +300,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(batch_size=0), 'batch_size must be at least 1'),
         (dict(image_size=16), 'image_size must be at least 32'),
         (dict(val_annotations='val.json'), 'go with annotations'),
+        (dict(annotations=labels, val_annotations=reordered), 'same order in both'),
     ]:
         assert_refused(tmp_path, images, detector, message, **settings)
     for settings, message in [

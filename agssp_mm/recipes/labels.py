@@ -4,20 +4,36 @@ from pathlib import Path
 
 
 def read_classes(annotations: str | Path) -> tuple[str, ...]:
-    """Names of the categories of a COCO file, in the order of their ids; nothing else of it is used.
+    """Names of the categories of a COCO file, in the file's own order; nothing else of it is used.
+
+    MMDetection counts labels along this order, whatever the ids and the order of ``metainfo['classes']``.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO file, or has no categories.
     """
     try:
-        names = tuple(str(one['name']) for one in sorted(_part(annotations, 'categories'), key=lambda one: one['id']))
+        names = tuple(str(one['name']) for one in _part(annotations, 'categories'))
     except (KeyError, TypeError) as error:
         raise ValueError(f'annotations: {annotations} is not a COCO JSON with "categories" '
                          f'({type(error).__name__}: {error})') from error
     if not names:
         raise ValueError(f'annotations: {annotations} has no categories')
     return names
+
+
+def check_same_classes(annotations: str | Path, val_annotations: str | Path) -> None:
+    """Refuse files whose labels MMDetection would count differently.
+
+    Raises:
+        FileNotFoundError: If one of them does not exist.
+        ValueError: If they do not list the same categories in the same order, or one is no COCO file.
+    """
+    classes, others = read_classes(annotations), read_classes(val_annotations)
+    if others != classes:
+        raise ValueError(f'val_annotations: {val_annotations} lists the categories {list(others)}, {annotations} '
+                         f'{list(classes)}; labels follow the order in each file, so list the same categories in the '
+                         'same order in both (those without a box too)')
 
 
 def count_images(annotations: str | Path) -> int:

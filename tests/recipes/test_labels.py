@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from agssp_mm.recipes.labels import count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
+from mmdet.datasets import CocoDataset
 
 
 def write(path, content):
@@ -10,11 +11,34 @@ def write(path, content):
     return path
 
 
-def test_classes_in_the_order_of_their_ids_and_the_number_of_images(tmp_path):
+def test_classes_in_the_order_of_the_file_and_the_number_of_images(tmp_path):
     path = write(tmp_path / 'a.json', dict(images=[dict(id=1), dict(id=5)], annotations=[],
                                            categories=[dict(id=7, name='scratch'), dict(id=2, name='pit')]))
-    assert read_classes(path) == ('pit', 'scratch')
+    assert read_classes(path) == ('scratch', 'pit')
     assert count_images(path) == 2
+
+
+def test_labels_of_mmdet_are_places_among_these_classes(tmp_path):
+    """Of a file whose ids are not in order."""
+    box = dict(id=1, image_id=1, bbox=[0, 0, 4, 4], area=16, iscrowd=0)
+    path = write(tmp_path / 'a.json', dict(images=[dict(id=1, file_name='a.png', width=8, height=8)],
+                                           annotations=[dict(box, category_id=7)],
+                                           categories=[dict(id=7, name='scratch'), dict(id=2, name='pit')]))
+    classes = read_classes(path)
+    dataset = CocoDataset(ann_file=str(path), metainfo=dict(classes=classes), data_prefix=dict(img=''), pipeline=[])
+    assert classes[dataset.get_data_info(0)['instances'][0]['bbox_label']] == 'scratch'
+
+
+def test_both_files_must_have_the_same_classes_in_the_same_order(tmp_path):
+    def file(name, *classes):
+        return write(tmp_path / name, dict(categories=[dict(id=9 - one, name=each)
+                                                       for one, each in enumerate(classes)]))
+    train = file('train.json', 'scratch', 'pit')
+    other_ids = write(tmp_path / 'ids.json', dict(categories=[dict(id=1, name='scratch'), dict(id=2, name='pit')]))
+    check_same_classes(train, other_ids)
+    for classes in (('pit', 'scratch'), ('scratch', ), ('scratch', 'pit', 'dent')):
+        with pytest.raises(ValueError, match=r'val.json lists the categories .*, .*train.json .*same order in both'):
+            check_same_classes(train, file('val.json', *classes))
 
 
 @pytest.mark.parametrize('content, message', [
