@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from agssp_mm.engine.launch import use_mixed_precision
 from agssp_mm.images import ImageList, list_images
-from agssp_mm.maps.from_config import build_teacher, generate_from_config
+from agssp_mm.maps.from_config import build_rule, build_teacher, generate_from_config
 from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
@@ -164,6 +164,7 @@ def _settings(recipe: Mapping[str, Any], listed: ImageList, **chosen: Any) -> Re
     if unknown:
         raise ValueError(f'unknown settings {unknown}; there are: {", ".join(sorted(known))}')
     settings = RecipeSettings(**recipe, **chosen)
+    build_rule(settings.rule)
     _check_devices(settings.devices)
     return settings
 

@@ -2,15 +2,12 @@
 import argparse
 from collections.abc import Mapping
 
-from mmengine.config import DictAction
-from mmengine.registry import TASK_UTILS
-
 from ..maps.box_cache import load_or_make_boxes
 from ..maps.box_quality import IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxes, read_true_boxes
 from ..maps.boxes import BoxRule
 from ..maps.coco import boxes_to_coco, write_coco
 from ..maps.store import MapStore
-from ..teachers.naming import kebab
+from .options import add_rule_arguments, build_rule, rule_names
 
 SUMMARY = 'make pseudo boxes from a map store, as COCO JSON, and judge them where true boxes are at hand'
 
@@ -19,10 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('store', help='folder of the map store')
     parser.add_argument('out', help='COCO JSON to write')
-    parser.add_argument('--rule', default='component-tree',
-                        help=f'box rule: {" or ".join(rule_names())} (default component-tree)')
-    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='settings of the rule')
+    add_rule_arguments(parser)
     parser.add_argument('--annotations', metavar='COCO',
                         help='true boxes: print recall and precision of every rule; nothing else is done with them')
 
@@ -39,28 +33,6 @@ def run(args: argparse.Namespace) -> int:
     if truth is not None:
         print(compare_rules(store, args.rule, rule, truth))
     return 0
-
-
-def rule_names() -> dict[str, str]:
-    """Command-line name -> registered class name, for every registered box rule."""
-    classes = {name: cls for name, cls in TASK_UTILS.module_dict.items()
-               if isinstance(cls, type) and issubclass(cls, BoxRule)}
-    return {kebab(name.removesuffix('BoxRule')): name for name in sorted(classes)}
-
-
-def build_rule(name: str, options: Mapping) -> BoxRule:
-    """Build the rule that the command line asks for.
-
-    Raises:
-        ValueError: If there is no such rule, or it refuses its settings.
-    """
-    names = rule_names()
-    if name not in names:
-        raise ValueError(f'unknown box rule {name!r}; there are: {", ".join(names)}')
-    try:
-        return TASK_UTILS.build(dict(type=names[name], **options))
-    except TypeError as error:
-        raise ValueError(f'box rule {name!r} refuses the settings {dict(options)}: {error}') from error
 
 
 def compare_rules(store: MapStore, chosen: str, rule: BoxRule, truth: Mapping[str, TrueBoxes]) -> str:

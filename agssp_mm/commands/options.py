@@ -1,13 +1,16 @@
 """Arguments that several commands share."""
 import argparse
+from collections.abc import Mapping
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import TASK_UTILS
 
+from ..maps.boxes import BoxRule
 from ..teachers.base import Teacher
-from ..teachers.naming import teacher_names
+from ..teachers.naming import kebab, teacher_names
 
 SUMMARY = None  # not a command
+DEFAULT_RULE = 'component-tree'
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,52 @@ def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--teacher-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='settings of the teacher')
     parser.add_argument('--device', default=None, help='"cpu", "cuda", ... (default: cuda where there is one)')
+
+
+def add_rule_arguments(parser: argparse.ArgumentParser, default: str | None = DEFAULT_RULE, where: str = '') -> None:
+    """Declare which box rule is meant.
+
+    Args:
+        parser: Gets the arguments.
+        default: What no option stands for.
+        where: When the options count, for the help.
+    """
+    parser.add_argument('--rule', default=default, metavar='NAME',
+                        help=f'box rule{where}: {" or ".join(rule_names())} (default {DEFAULT_RULE})')
+    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='settings of the rule')
+
+
+def rule_names() -> dict[str, str]:
+    """Command-line name -> registered class name, for every registered box rule."""
+    classes = {name: cls for name, cls in TASK_UTILS.module_dict.items()
+               if isinstance(cls, type) and issubclass(cls, BoxRule)}
+    return {kebab(name.removesuffix('BoxRule')): name for name in sorted(classes)}
+
+
+def build_rule(name: str, options: Mapping) -> BoxRule:
+    """Build the rule that the command line asks for.
+
+    Raises:
+        ValueError: If there is no such rule, or it refuses its settings.
+    """
+    names = rule_names()
+    if name not in names:
+        raise ValueError(f'unknown box rule {name!r}; there are: {", ".join(names)}')
+    try:
+        return TASK_UTILS.build(dict(type=names[name], **options))
+    except TypeError as error:
+        raise ValueError(f'box rule {name!r} refuses the settings {dict(options)}: {error}') from error
+
+
+def rule_config(name: str, options: Mapping) -> dict:
+    """Config of the rule that the command line asks for.
+
+    Raises:
+        ValueError: As of :func:`build_rule`.
+    """
+    build_rule(name, options)
+    return dict(type=rule_names()[name], **options)
 
 
 def parse_sources(pairs: list[str] | None) -> dict[str, str] | None:

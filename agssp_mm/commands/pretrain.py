@@ -2,7 +2,8 @@
 import argparse
 
 from ..recipes.settings import RecipeSettings
-from .options import add_listing_arguments, add_teacher_arguments, parse_sources, teacher_config
+from .options import (add_listing_arguments, add_rule_arguments, add_teacher_arguments, parse_sources, rule_config,
+                      teacher_config)
 
 SUMMARY = 'pretrain a detector on unlabelled images: maps, AGBP, AGDP'
 _PASSED_ON = ('agbp_epochs', 'agdp_epochs', 'agdp_rounds', 'finetune_epochs', 'batch_size', 'agbp_lr', 'agdp_lr',
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, help='folder of the run; an interrupted run in it goes on')
     add_listing_arguments(parser)
     add_teacher_arguments(parser)
+    add_rule_arguments(parser)
     parser.add_argument('--maps', metavar='STORE', help='finished map store to use instead of making one')
     parser.add_argument('--start', default='imagenet', metavar='WEIGHTS',
                         help='"imagenet": the initial weights that the config names (default); "coco": the checkpoint '
@@ -68,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
         value_percentiles=args.value_percentiles and tuple(args.value_percentiles), teacher=teacher_config(args),
         device=args.device, maps=args.maps, start=args.start, image_size=args.image_size, amp=args.amp,
         devices=args.devices, strict=args.strict, allow_partial=args.allow_partial, resume=not args.no_resume,
-        freeze_backbone=args.freeze_backbone, paste_defects=args.paste_defects,
-        annotations=args.annotations, val_annotations=args.val_annotations, annotated_images=args.annotated_images,
-        **{name: getattr(args, name) for name in _PASSED_ON})
+        rule=rule_config(args.rule, args.rule_options), freeze_backbone=args.freeze_backbone,
+        paste_defects=args.paste_defects, annotations=args.annotations, val_annotations=args.val_annotations,
+        annotated_images=args.annotated_images, **{name: getattr(args, name) for name in _PASSED_ON})
     if result.page:
         print(f'page: {result.page}')
     print(f'backbone: {result.backbone}\ndetector: {result.detector}\nmaps: {result.store}\nconfigs: '

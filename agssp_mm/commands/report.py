@@ -1,7 +1,7 @@
 """``agssp report``: the folder of a run in, one HTML page that shows it out."""
 import argparse
 
-from mmengine.config import DictAction
+from .options import DEFAULT_RULE, add_rule_arguments, rule_config
 
 SUMMARY = 'write one HTML page that shows a run: maps, boxes, training, results'
 
@@ -13,9 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--annotations', metavar='COCO', help='true boxes to show beside the pseudo boxes')
     parser.add_argument('--images', metavar='FOLDER', help='folder that the image names are relative to, where the run '
                                                            'does not say (a bare map store does not)')
-    parser.add_argument('--rule', metavar='NAME', help='box rule, where the run does not say (default component-tree)')
-    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='settings of the rule')
+    add_rule_arguments(parser, default=None, where=', where the run does not say')
     parser.add_argument('--results', nargs='+', default=[], metavar='JSONL', help='results of '
                         'tools/benchmarks/transfer.py that lie elsewhere (default: *.jsonl and results/*.jsonl there)')
     parser.add_argument('--sample', type=int, default=200, metavar='N', help='images to box at every threshold '
@@ -26,12 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page and say where it is."""
     from ..visualization.run_page import PageOptions, write_run_page
-    from .make_boxes import build_rule, rule_names
     rule = None
     if args.rule or args.rule_options:
-        name = args.rule or 'component-tree'
-        build_rule(name, args.rule_options)
-        rule = dict(type=rule_names()[name], **args.rule_options)
+        rule = rule_config(args.rule or DEFAULT_RULE, args.rule_options)
     page = write_run_page(args.work_dir, args.out, PageOptions(
         annotations=args.annotations, images=args.images, rule=rule, results=args.results,
         num_sampled=args.sample, seed=args.seed))

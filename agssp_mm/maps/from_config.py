@@ -9,6 +9,7 @@ from mmengine.registry import TASK_UTILS
 
 from ..images import list_images
 from ..teachers.base import Teacher
+from .boxes import BoxRule
 from .generate import GenerationSummary, generate_maps
 
 
@@ -21,15 +22,30 @@ def build_teacher(config: Mapping[str, Any]) -> Teacher:
     Raises:
         ValueError: If there is no such type, it is no teacher, or it refuses its settings.
     """
-    config = dict(config)
+    return _build(config, Teacher, 'teacher')
+
+
+def build_rule(config: Mapping[str, Any]) -> BoxRule:
+    """Build a box rule from its config.
+
+    Args:
+        config: ``dict(type=..., **settings)``.
+
+    Raises:
+        ValueError: If there is no such type, it is no box rule, or it refuses its settings.
+    """
+    return _build(config, BoxRule, 'box rule')
+
+
+def _build(config: Mapping[str, Any], kind: type, name: str) -> Any:
     try:
-        teacher = TASK_UTILS.build(config)
+        part = TASK_UTILS.build(dict(config))
     except (KeyError, TypeError) as error:
         reason = error.args[0] if error.args else error
-        raise ValueError(f'teacher: {config} cannot be built ({reason})') from error
-    if not isinstance(teacher, Teacher):
-        raise ValueError(f'teacher: {config["type"]} is no teacher')
-    return teacher
+        raise ValueError(f'{name}: {config} cannot be built ({reason})') from error
+    if not isinstance(part, kind):
+        raise ValueError(f'{name}: {config["type"]} is no {name}')
+    return part
 
 
 def generate_from_config(path: str | Path, device: str | None = None) -> GenerationSummary:

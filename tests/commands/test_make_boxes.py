@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agssp_mm.cli import main
-from agssp_mm.commands.make_boxes import build_rule, rule_names
+from agssp_mm.commands.options import build_rule, rule_names
 from agssp_mm.maps.finish import finish_store
 from agssp_mm.maps.plan import PlannedImage
 from agssp_mm.maps.store import MapStore

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from agssp_mm import api
 from agssp_mm.cli import main
 
 DETECTOR = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
@@ -50,4 +51,35 @@ def test_images_and_a_detector_become_configs_and_checkpoints(images, tmp_path, 
 def test_a_config_that_does_not_exist_stops_before_anything_is_written(images, tmp_path, capsys, detector):
     assert main(['pretrain', '--images', str(images), '--detector', detector, '--out', str(tmp_path / 'run')]) == 2
     assert 'nowhere.py' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.fixture
+def configs_only(images, tmp_path, monkeypatch):
+    """Have ``agssp pretrain`` write its configs, as it does, and make no maps and train nothing."""
+    for name in ('_make_maps', 'train_stages', 'try_to_write_run_page'):
+        monkeypatch.setattr(api, name, lambda *args: None)
+
+    def run(*more, out='run'):
+        return main(['pretrain', '--images', str(images), '--detector', DETECTOR, '--out', str(tmp_path / out),
+                     '--start', 'none', '--image-size', '64', *more])
+    return run
+
+
+def test_stage_two_boxes_the_maps_by_the_rule_that_was_chosen(configs_only, tmp_path):
+    assert configs_only('--rule', 'paper', '--rule-options', 'offset=0.6') == 0
+    rule = Config.fromfile(tmp_path / 'run' / 'agdp.py').train_dataloader.dataset.rule
+    assert rule == dict(type='PaperBoxRule', offset=0.6)
+    assert configs_only(out='usual') == 0
+    rule = Config.fromfile(tmp_path / 'usual' / 'agdp.py').train_dataloader.dataset.rule
+    assert rule == dict(type='ComponentTreeBoxRule')
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--rule', 'magic'], "unknown box rule 'magic'; there are: component-tree, paper"),
+    (['--rule-options', 'offest=1'], "box rule 'component-tree' refuses the settings {'offest': 1}"),
+])
+def test_a_wrong_rule_stops_before_anything_is_written(configs_only, tmp_path, capsys, arguments, message):
+    assert configs_only(*arguments) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
