@@ -17,6 +17,7 @@ from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
+from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.labels import count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
@@ -28,7 +29,7 @@ from agssp_mm.visualization.run_page import try_to_write_run_page
 # Where the run goes and how fast it gets there: a run may be continued with others.
 _LABELS = ('classes', 'train_annotations', 'num_labelled', 'with_sound_images', 'val_annotations', 'annotated_images',
            'finetune_epochs')
-_FREE = ('out', 'workers', *_LABELS)
+_FREE = ('out', 'workers', 'image_loader', *_LABELS)  # the loader follows from the ranges and the store
 _HELD_OUT = 60
 
 
@@ -107,11 +108,15 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
     maker = _teacher(teacher) if maps is None else None
+    ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
+    loader = choose_loader(listed, maps or folder.path / 'maps', maps is not None, **ranges)
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
                          images=str(images), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
                          bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
-                         image_size=image_size or choose_image_size(listed))
-    ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
+                         image_size=image_size or choose_image_size(listed), image_loader=loader)
+    for file in (annotations, val_annotations):
+        if file:
+            check_labelled(loader, listed, file, settings.annotated_images)
     identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
