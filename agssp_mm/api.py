@@ -82,7 +82,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         maps: Finished map store to use instead of making one.
         start: "imagenet" (initial weights of the config itself), "coco" (the checkpoint published for it), "none", or
             a file or URL.
-        image_size: Side of the crops in pixels; default: the median of the images' longer sides.
+        image_size: Side of the crops, and longer side that images are scaled to, in pixels; default: the median of
+            the images' longer sides, within 256 and 800.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
             has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
         val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``.
@@ -123,6 +124,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
+    print(f'image size: {settings.image_size} pixels{"" if image_size else ", chosen by the images (--image-size)"}')
     _make_maps(paths, None if maps else device or 'auto', found.notes)
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
