@@ -17,6 +17,7 @@ from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
+from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
@@ -28,7 +29,7 @@ from agssp_mm.visualization.run_page import try_to_write_run_page
 # Where the run goes and how fast it gets there: a run may be continued with others.
 _LABELS = ('classes', 'train_annotations', 'num_labelled', 'with_sound_images', 'val_annotations', 'annotated_images',
            'finetune_epochs')
-_FREE = ('out', 'workers', *_LABELS)
+_FREE = ('out', 'workers', 'image_loader', *_LABELS)  # the loader follows from the ranges and the store
 _HELD_OUT = 60
 
 
@@ -81,7 +82,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         maps: Finished map store to use instead of making one.
         start: "imagenet" (initial weights of the config itself), "coco" (the checkpoint published for it), "none", or
             a file or URL.
-        image_size: Side of the crops in pixels; default: the median of the images' longer sides.
+        image_size: Side of the crops, and longer side that images are scaled to, in pixels; default: the median of
+            the images' longer sides, within 256 and 800.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
             has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
         val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``. It lists the same
@@ -108,17 +110,22 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
     maker = _teacher(teacher) if maps is None else None
+    ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
+    loader = choose_loader(listed, maps or folder.path / 'maps', maps is not None, **ranges)
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
                          images=str(images), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
                          bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
-                         image_size=image_size or choose_image_size(listed))
-    ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
+                         image_size=image_size or choose_image_size(listed), image_loader=loader)
+    for file in (annotations, val_annotations):
+        if file:
+            check_labelled(loader, listed, file, settings.annotated_images)
     identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
+    print(f'image size: {settings.image_size} pixels{"" if image_size else ", chosen by the images (--image-size)"}')
     _make_maps(paths, None if maps else device or 'auto', found.notes)
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,6 +16,7 @@ from mmengine.registry import MODELS, TASK_UTILS
 
 import agssp_mm
 from agssp_mm.datasets.synthetic import make_dataset
+from agssp_mm.datasets.transforms.load_industrial_image import LoadIndustrialImage
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.coco import read_pseudo_boxes
 from agssp_mm.maps.store import MapStore
@@ -238,6 +240,29 @@ class _CornerTeacher(Teacher):
         return AnomalyMaps(maps, torch.ones(len(images)).numpy())
 
 
+def test_deep_images_are_read_with_the_range_of_the_maps(images, detector, tmp_path, monkeypatch):
+    """Twelve-bit images through stage 2, the boxes of another round and the page."""
+    for path in (images / 'images').iterdir():
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        (tmp_path / 'deep').mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / 'deep' / path.with_suffix('.png').name), grey.astype('uint16') * 8)
+    seen = []
+    real = LoadIndustrialImage.transform
+    monkeypatch.setattr(LoadIndustrialImage, 'transform',
+                        lambda self, results: (seen.append(results['img_path']), real(self, results))[1])
+    monkeypatch.setattr('mmcv.transforms.LoadImageFromFile.transform', None)  # would read nearly black images
+    out = tmp_path / 'out'
+    settings = dict(SMALL, value_percentiles=(1, 99), agbp_epochs=0, agdp_rounds=2)
+    agssp_mm.pretrain(tmp_path / 'deep', detector, out, **settings)
+    rounds = [Config.fromfile(out / f'{name}.py') for name in ('agdp', 'agdp_round2', 'finetune')]
+    assert {one.train_dataloader.dataset.pipeline[0].type for one in rounds} == {'LoadIndustrialImage'}
+    assert len(set(seen)) == 6 < len(seen)  # all for the boxes of the second round, and in the trainings
+    again = dict(SMALL, agbp_epochs=0, maps=out / 'maps')
+    with pytest.raises(ValueError, match='the maps in .* were made with'):
+        agssp_mm.pretrain(tmp_path / 'deep', detector, tmp_path / 'other', value_range=(0, 9), **again)
+    assert not (tmp_path / 'other').exists()
+
+
 def test_another_teacher_and_finished_maps(images, detector, tmp_path):
     first = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'a', teacher='_CornerTeacher', **SMALL)
     assert MapStore.open(first.store).meta['teacher']['type'] == '_CornerTeacher'
@@ -395,3 +420,13 @@ def test_a_training_that_fails_on_several_devices_is_said(images, detector, tmp_
     monkeypatch.setattr(running.subprocess, 'run', lambda *args, **kwargs: subprocess.CompletedProcess(args, 3))
     with pytest.raises(RuntimeError, match='on 2 devices failed with exit status 3; the same call goes on'):
         agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', devices=2, **SMALL)
+
+
+def test_labelled_images_without_a_range_are_refused(images, detector, tmp_path):
+    shutil.copytree(images / 'images', tmp_path / 'deep' / 'a')
+    shutil.copytree(images / 'images', tmp_path / 'deep' / 'b')
+    settings = dict(SMALL, sources=dict(a='a', b='b'), value_percentiles=(1, 99), annotated_images=images / 'images',
+                    annotations=images / 'annotations' / 'train.json')
+    with pytest.raises(ValueError, match='annotations: .* are not among the unlabelled ones'):
+        agssp_mm.pretrain(tmp_path / 'deep', detector, tmp_path / 'out', **settings)
+    assert not (tmp_path / 'out').exists()

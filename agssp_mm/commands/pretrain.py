@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--allow-partial', action='store_true',
                         help='take start weights of which less than half fits the backbone')
     parser.add_argument('--image-size', type=int, metavar='PIXELS',
-                        help="side of the crops (default: the median of the images' longer sides)")
+                        help="side of the crops, and longer side that images are scaled to (default: the median of the "
+                             "images' longer sides, within 256 and 800)")
     parser.add_argument('--freeze-backbone', action='store_true',
                         help='train neck and head alone in AGDP, as the paper does')
     parser.add_argument('--no-pasting', dest='paste_defects', action='store_false',

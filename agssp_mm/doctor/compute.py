@@ -7,7 +7,8 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from .._dependencies import REQUIREMENTS
+from .._dependencies import REQUIREMENTS, installed_version
+from .distributions import VersionOf
 from .finding import NOTE, OK, PROBLEM, Finding
 
 _TORCH_INDEX = 'https://download.pytorch.org/whl'
@@ -54,20 +55,41 @@ def check_opencv(steps: Steps) -> Finding:
     return Finding('opencv', OK, step['version'])
 
 
-def check_ops(steps: Steps) -> Finding:
-    """The compiled operators of MMCV are there and one of them answers rightly."""
+def check_ops(steps: Steps, version_of: VersionOf = installed_version) -> Finding:
+    """The compiled operators of MMCV are there and one of them answers rightly.
+
+    Args:
+        steps: Answers of :func:`agssp_mm.doctor.probing.run_steps`.
+        version_of: Distribution name -> installed version, or None.
+    """
     step, name = steps['ops'], 'compiled operators of mmcv'
     if 'error' in step:
-        what = step['error']
+        what, mend = step['error'], _compile_mmcv(version_of)
         if step['kind'] == 'ModuleNotFoundError' and '_ext' in what:
             what += ' (teachers, maps and pseudo boxes work without; most detectors of MMDetection do not)'
         if 'not found' in what and 'cuda' in what:
             what += ' (mmcv was compiled without CUDA)'
-        # built against the torch that is there
-        return Finding(name, PROBLEM, what,
-                       'pip install --force-reinstall --no-deps --no-build-isolation --no-binary onedl-mmcv onedl-mmcv')
+            mend += f'  # {_what_cuda_needs(steps["torch"].get("cuda"))}'
+        return Finding(name, PROBLEM, what, mend)
     return Finding(name, OK,
                    f'nms answers rightly on {" and ".join(step["devices"])}; compiled for CUDA: {step["cuda"]}')
+
+
+def _compile_mmcv(version_of: VersionOf) -> str:
+    """The command that builds MMCV, of the family that is there, against the torch that is there."""
+    lite = version_of('mmcv-lite')
+    is_upstream = not version_of('onedl-mmcv') and (lite or version_of('mmcv'))
+    # mmdet refuses mmcv from 2.2 on
+    name, what = ('mmcv', "'mmcv>=2.0,<2.2'") if is_upstream else ('onedl-mmcv', 'onedl-mmcv')
+    # both bring the same modules; pip keeps the wheels that it built, also those without CUDA
+    return (f'{"pip uninstall -y mmcv-lite && " if lite else ""}pip install --force-reinstall --no-cache-dir --no-deps '
+            f'--no-build-isolation --no-binary {name} {what}')
+
+
+def _what_cuda_needs(cuda: str | None) -> str:
+    major = f' ({cuda.split(".")[0]})' if cuda else ''
+    return (f'needs nvcc of the major version of CUDA that torch was built for{major}; without it, '
+            'CUDA_VISIBLE_DEVICES= in front of a command trains on the CPU')
 
 
 def check_cuda(steps: Steps, driver: Path = _NVIDIA_DRIVER) -> Finding:

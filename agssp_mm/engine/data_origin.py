@@ -18,7 +18,7 @@ def describe_data(dataloader: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         the list); per annotation file `ann_file` and its `sha256`. A store that can no longer be read has neither.
     """
     found = []
-    for part in _mappings(dataloader or {}):
+    for part in mappings(dataloader or {}):
         if isinstance(part.get('store'), str):
             found.append(_describe_store(part['store']))
         if part.get('ann_file') and isinstance(part['ann_file'], str):
@@ -35,9 +35,10 @@ def _describe_store(path: str) -> dict[str, Any]:
     return dict(store=path, teacher=meta['teacher'], images=meta['images'])
 
 
-def _mappings(part: Any) -> Iterator[Mapping[str, Any]]:
+def mappings(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping in a nested config, outer ones first."""
     if isinstance(part, Mapping):
         yield part
     if isinstance(part, (Mapping, list, tuple)):
         for one in part.values() if isinstance(part, Mapping) else part:
-            yield from _mappings(one)
+            yield from mappings(one)

@@ -2,12 +2,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import TASK_UTILS
 
+from agssp_mm.engine.data_origin import mappings
 from agssp_mm.engine.launch import load_config
 from agssp_mm.engine.relabel import build_trained, detect_boxes, detections_to_coco, keep_strongest
 from agssp_mm.images import ImageList
@@ -57,12 +59,20 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
     if per_image is None:
         per_image = _boxes_per_image(config, maps, [entry.name for entry in present])
     model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size), per_image)
+    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size, _loader(config)), per_image)
     sizes = {name: (records[name].height, records[name].width) for name in boxes}
     write_coco(out, detections_to_coco(boxes, sizes, dict(
         description='pseudo boxes made by a pretrained detector', checkpoint=Path(checkpoint).name,
         per_image=round(per_image, 4), image_size=image_size)))
     return boxes
+
+
+def _loader(config: Config) -> dict[str, Any] | None:
+    """The transform that scaled the grey values of the training images; None where MMDetection's own read them."""
+    found = next((part for part in mappings(config.get('train_dataloader'))
+                  if str(part.get('type', '')).rsplit('.', 1)[-1] == 'LoadIndustrialImage'), None)
+    # No image may be left out here.
+    return None if found is None else dict(found, skip_corrupt=False)
 
 
 def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:

@@ -52,7 +52,8 @@ def _drop_score_thresholds(test_cfg: Any) -> None:
         _drop_score_thresholds(value)
 
 
-def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_size: int = 8) -> dict[str, PseudoBoxes]:
+def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_size: int = 8,
+                 loader: Mapping[str, Any] | None = None) -> dict[str, PseudoBoxes]:
     """Detect on unlabelled images.
 
     Args:
@@ -60,12 +61,13 @@ def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_siz
         images: What to detect on.
         image_size: Longer side that the images are scaled to, in pixels.
         batch_size: Images per forward pass.
+        loader: Config of the transform that reads the images; None: MMDetection's own.
 
     Returns:
         Name of each image -> its detections in pixels of the stored image, best first.
     """
     pipeline = Compose([
-        dict(type='LoadImageFromFile'),
+        dict(loader or dict(type='LoadImageFromFile')),
         dict(type='Resize', scale=(image_size, image_size), keep_ratio=True),
         dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))])
     entries = list(images)

@@ -9,26 +9,28 @@ _TRAIN_KEYS = (*_TEST_KEYS, 'flip', 'flip_direction')
 _TEXT_KEYS = ('text', 'custom_entities')
 
 
-def agbp_pipelines(image_size: int, carrier: dict) -> tuple[list[dict], list[dict]]:
+def agbp_pipelines(image_size: int, loader: dict, carrier: dict) -> tuple[list[dict], list[dict]]:
     """Pipelines for training and validation of stage 1.
 
     Args:
         image_size: Side of the square crops in pixels.
+        loader: Config of the transform that reads the images.
         carrier: Config of the AnomalyMapGenerator.
     """
     size = (image_size, image_size)
     pack = dict(type='PackDetInputs', meta_keys=('img_path', 'img_shape'))
-    load = [dict(type='LoadImageFromFile'), carrier]
+    load = [dict(loader), carrier]
     train = [*load, *_random_crop(size), dict(_FLIP), dict(type='PhotoMetricDistortion'), pack]
     return train, [*load, dict(type='Resize', scale=size, keep_ratio=True), pack]
 
 
-def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: bool = False,
+def agdp_pipelines(image_size: int, loader: dict, masks: dict | None, fixed: bool, proposals: bool = False,
                    texts: bool = False, paste: bool = True) -> tuple[list[dict], list[dict]]:
     """Pipelines of stage 2: the usual one, and the plain one that hooks switch to near the end.
 
     Args:
         image_size: Longer side in pixels.
+        loader: Config of the transform that reads the images.
         masks: Settings of LoadAnnotations for masks; None without.
         fixed: Pad every image to a square.
         proposals: Make proposals, for detectors that do not make their own.
@@ -37,20 +39,21 @@ def agdp_pipelines(image_size: int, masks: dict | None, fixed: bool, proposals: 
     """
     size = (image_size, image_size)
     pasted = [dict(type='PasteDefects')] if paste else []
-    usual = _train_pipeline(size, [*_random_crop(size), *_small_boxes(), *pasted], masks, fixed, texts)
-    plain = _train_pipeline(size, [*_whole(size), *_small_boxes()], masks, fixed, texts)
+    usual = _train_pipeline(size, loader, [*_random_crop(size), *_small_boxes(), *pasted], masks, fixed, texts)
+    plain = _train_pipeline(size, loader, [*_whole(size), *_small_boxes()], masks, fixed, texts)
     if proposals:
         for pipeline in (usual, plain):
             pipeline.insert(-1, dict(type='PseudoProposals'))
     return usual, plain
 
 
-def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, original: Any,
+def finetune_pipelines(image_size: int, loader: dict, masks: dict | None, fixed: bool, original: Any,
                        texts: bool = False, sound: bool = False) -> tuple[list[dict], list[dict]]:
     """Pipelines for training and testing of the fine-tuning.
 
     Args:
         image_size: Longer side in pixels.
+        loader: Config of the transform that reads the images.
         masks: Settings of LoadAnnotations for masks; None without.
         fixed: Pad every image to a square.
         original: The test data loader of the user's config: where it centres images on a padded canvas, as the
@@ -61,18 +64,18 @@ def finetune_pipelines(image_size: int, masks: dict | None, fixed: bool, origina
     size = (image_size, image_size)
     # RandomCrop would leave out all images without a box, and draws others in place of crops without one.
     cropped = _random_crop(size, **(dict(allow_negative_crop=True) if sound else {}))
-    train = _train_pipeline(size, [*cropped, *_small_boxes()], masks, fixed, texts)
+    train = _train_pipeline(size, loader, [*cropped, *_small_boxes()], masks, fixed, texts)
     canvas = [dict(part) for part in walk(original or {}) if part.get('type') == 'RandomCenterCropPad'][:1]
     keys = (*_TEST_KEYS, 'border') if canvas else _TEST_KEYS
-    test: list[dict] = [dict(type='LoadImageFromFile'), *_whole(size), *canvas, *([] if canvas else _pad(size, fixed)),
+    test: list[dict] = [dict(loader), *_whole(size), *canvas, *([] if canvas else _pad(size, fixed)),
             dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks)),
             _pack(keys, texts)]
     return train, test
 
 
-def _train_pipeline(size: tuple[int, int], geometry: list[dict], masks: dict | None, fixed: bool,
+def _train_pipeline(size: tuple[int, int], loader: dict, geometry: list[dict], masks: dict | None, fixed: bool,
                     texts: bool) -> list[dict]:
-    return [*_load(masks), *geometry, dict(_FLIP), dict(type='PhotoMetricDistortion'), *_pad(size, fixed),
+    return [*_load(loader, masks), *geometry, dict(_FLIP), dict(type='PhotoMetricDistortion'), *_pad(size, fixed),
             _pack(_TRAIN_KEYS, texts)]
 
 
@@ -82,8 +85,8 @@ def _pack(keys: tuple[str, ...], texts: bool) -> dict:
     return dict(type='PackDetInputs', meta_keys=(*keys, *_TEXT_KEYS) if texts else keys)
 
 
-def _load(masks: dict | None) -> list[dict]:
-    return [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks))]
+def _load(loader: dict, masks: dict | None) -> list[dict]:
+    return [dict(loader), dict(type='LoadAnnotations', with_bbox=True, **_mask_settings(masks))]
 
 
 def _mask_settings(masks: dict | None) -> dict:

@@ -28,6 +28,7 @@ class RecipeSettings:
         paste_defects: Paste made defects, with their exact boxes, onto the images of stage 2; the paper does not
             (docs/research.md).
         rule: Config of the box rule.
+        image_loader: Config of the transform that reads the images of all stages.
         start: "imagenet" (initial weights of the config itself), "none", or a checkpoint (file or URL) of a whole
             detector or of a backbone.
         bare_start: That checkpoint holds a backbone without the prefix ``backbone.``.
@@ -59,6 +60,7 @@ class RecipeSettings:
     freeze_backbone: bool = False
     paste_defects: bool = True
     rule: dict = field(default_factory=lambda: dict(type='ComponentTreeBoxRule'))
+    image_loader: dict = field(default_factory=lambda: dict(type='LoadImageFromFile'))
     start: str = 'imagenet'
     bare_start: bool = False
     classes: tuple[str, ...] = ('defect', )

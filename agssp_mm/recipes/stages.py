@@ -46,7 +46,7 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     backbone, has_weights = _starting_backbone(detector, settings)
     backbone.update(facts.stem_frozen if has_weights and facts.stem_frozen else facts.nothing_frozen)
     size = _rounded(settings.image_size, needs)
-    train, val = agbp_pipelines(size, dict(
+    train, val = agbp_pipelines(size, settings.image_loader, dict(
         type='AnomalyMapGenerator', store=settings.store, image_root=_image_root(settings)))
     dataset = _images(settings, held_out=settings.held_out)
     rest = settings.num_images and settings.num_images - settings.held_out
@@ -104,8 +104,9 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
             hooks.append(dict(type='FreezeHook', modules=('backbone', ), **more))
     elif facts.has_batch_norm and has_weights:
         kept_statistics.append(dict(type='NormEvalHook'))  # batches are small
-    usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed,
-                                  detector.needs_proposals, detector.needs_texts, settings.paste_defects)
+    usual, plain = agdp_pipelines(_rounded(settings.image_size, needs), settings.image_loader, detector.masks,
+                                  needs.fixed, detector.needs_proposals, detector.needs_texts,
+                                  settings.paste_defects)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
     moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
     stage, boxes = round_files(round_number)
@@ -147,8 +148,8 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
     model = _detector_model(detector, needs, num_classes=len(settings.classes))
     kept_statistics = [dict(type='NormEvalHook')] if facts.has_batch_norm else []
     original = detector.config.get('test_dataloader')
-    train, test = finetune_pipelines(_rounded(settings.image_size, needs), detector.masks, needs.fixed, original,
-                                     detector.needs_texts, settings.with_sound_images)
+    train, test = finetune_pipelines(_rounded(settings.image_size, needs), settings.image_loader, detector.masks,
+                                     needs.fixed, original, detector.needs_texts, settings.with_sound_images)
     epochs = settings.finetune_epochs
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_labelled, epochs)
     moved = move_hooks(detector.config, epochs, steps, train)

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from agssp_mm import api
 from agssp_mm.cli import main
+from agssp_mm.recipes import image_sizes
 
 DETECTOR = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 
@@ -60,10 +61,26 @@ def configs_only(images, tmp_path, monkeypatch):
     for name in ('_make_maps', 'train_stages', 'try_to_write_run_page'):
         monkeypatch.setattr(api, name, lambda *args: None)
 
-    def run(*more, out='run'):
+    def run(*more, out='run', image_size=64):
         return main(['pretrain', '--images', str(images), '--detector', DETECTOR, '--out', str(tmp_path / out),
-                     '--start', 'none', '--image-size', '64', *more])
+                     '--start', 'none', *(['--image-size', str(image_size)] if image_size else []), *more])
     return run
+
+
+def test_the_image_size_is_said_at_the_start(images, configs_only, capsys):
+    assert configs_only() == 0
+    assert 'image size: 64 pixels\n' in capsys.readouterr().out
+    for path in images.iterdir():
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (1000, 900)))
+    assert configs_only(image_size=None, out='chosen') == 0
+    assert 'image size: 800 pixels, chosen by the images' in capsys.readouterr().out
+
+
+def test_the_help_tells_the_bounds_of_the_image_size(capsys):
+    with pytest.raises(SystemExit):
+        main(['pretrain', '--help'])
+    told = ' '.join(capsys.readouterr().out.split())
+    assert f'sides, within {image_sizes._LEAST} and {image_sizes._LARGEST})' in told
 
 
 def test_stage_two_boxes_the_maps_by_the_rule_that_was_chosen(configs_only, tmp_path):

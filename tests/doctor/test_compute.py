@@ -50,10 +50,24 @@ def test_opencv_without_its_graphics_library():
     ('the process crashed (killed by SIGSEGV)', 'crash', 'SIGSEGV'),
 ])
 def test_compiled_operators_in_trouble(error, kind, words):
-    finding = check_ops(steps(ops=dict(error=error, kind=kind)))
+    finding = check_ops(steps(ops=dict(error=error, kind=kind)), {}.get)
     assert finding.status == PROBLEM
     assert words in finding.text
     assert '--no-binary onedl-mmcv onedl-mmcv' in finding.mend
+    for told in ('needs nvcc of the major version of CUDA that torch was built for (13)',
+                 'CUDA_VISIBLE_DEVICES= in front'):
+        assert (told in finding.mend) == ('without CUDA' in words)
+
+
+@pytest.mark.parametrize('installed, start, end', [
+    ({'onedl-mmcv': '2.3.6'}, 'pip install', ' onedl-mmcv onedl-mmcv'),
+    ({'mmcv': '2.1.0'}, 'pip install', " mmcv 'mmcv>=2.0,<2.2'"),
+    ({'mmcv-lite': '2.1.0'}, 'pip uninstall -y mmcv-lite && pip install', " mmcv 'mmcv>=2.0,<2.2'"),
+])
+def test_operators_are_compiled_for_the_family_that_is_there(installed, start, end):
+    error = dict(error="ModuleNotFoundError: No module named 'mmcv._ext'", kind='ModuleNotFoundError')
+    mend = check_ops(steps(ops=error), installed.get).mend
+    assert mend.startswith(start) and mend.endswith(end)
 
 
 def test_compiled_operators_that_work():

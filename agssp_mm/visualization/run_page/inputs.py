@@ -40,6 +40,12 @@ def make_batch(pipeline: Sequence[dict[str, Any]], path: Path, scope: str) -> di
         return pseudo_collate([Compose(list(pipeline))(dict(img_path=str(path), img_id=0, instances=[]))])
 
 
+def load_image(pipeline: Sequence[dict[str, Any]], path: Path, scope: str = 'mmdet') -> np.ndarray:
+    """One image as the pipeline reads it, before resizing: (H, W, 3) uint8 BGR."""
+    with DefaultScope.overwrite_default_scope(scope):
+        return Compose(list(pipeline[:1]))(dict(img_path=str(path), img_id=0, instances=[]))['img']
+
+
 def model_input(model: nn.Module, pipeline: Sequence[dict[str, Any]], path: Path,
                 scope: str = 'mmdet') -> tuple[Tensor, tuple[int, int], np.ndarray]:
     """What the network gets for one image.

@@ -9,13 +9,12 @@ import torch
 from mmengine.config import Config
 
 from ...checkpoints.reading import read_checkpoint, weights_of
-from ...images import read_image
 from ...maps.box_quality import TrueBoxes, read_true_boxes
 from ...maps.store import MapStore
 from ...recipes.building import build
 from ...recipes.reachability import drop_unreachable
 from .gallery import data_uri, plain_truth
-from .inputs import make_batch, plain_pipeline
+from .inputs import load_image, make_batch, plain_pipeline
 from .work_folder import WorkFolder, pseudo_box_dataset
 
 _SIDE, _MOST_BOXES = 360, 10
@@ -102,12 +101,11 @@ def draw_predictions(config: Config, weights: Path, images: HeldOutImages) -> li
         number = min(int((found.scores >= _SCORE).sum()) or _FALLBACK, _MOST_BOXES)
         best = found.scores.argsort(descending=True)[:number]
         boxes = np.concatenate([found.bboxes[best].numpy(), found.scores[best].numpy()[:, None]], 1)
-        cards.append(_card(name, path, boxes, images.truth.get(name)))
+        cards.append(_card(name, load_image(pipeline, path, scope), boxes, images.truth.get(name)))
     return cards
 
 
-def _card(name: str, path: Path, boxes: np.ndarray, truth: TrueBoxes | None) -> dict[str, Any]:
-    image = read_image(path)
+def _card(name: str, image: np.ndarray, boxes: np.ndarray, truth: TrueBoxes | None) -> dict[str, Any]:
     height, width = image.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     shrunk = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image

@@ -141,3 +141,14 @@ def test_the_page_shows_both_and_survives_a_broken_checkpoint(run):
     (run / 'detector.pth').write_bytes(whole)
     assert 'The detections cannot be drawn (' in text
     assert text.count('<div class="strip"') == 2
+
+
+def test_deep_images_are_shown_as_the_detector_sees_them(run, tmp_path):
+    folder = find_work_folder(run)
+    images = find_held_out(folder, MapStore.open(run / 'maps'), {}, 1)
+    name, path = next(iter(images.files.items()))
+    cv2.imwrite(str(tmp_path / 'deep.png'), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 8)
+    config, weights = folder.stage('agdp').config, folder.weights['detector']
+    expected = draw_predictions(config, weights, images)
+    config.train_dataloader.dataset.pipeline[0] = dict(type='LoadIndustrialImage', value_range=(0, 255 * 8))
+    assert draw_predictions(config, weights, images._replace(files={name: tmp_path / 'deep.png'})) == expected
