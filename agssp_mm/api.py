@@ -21,7 +21,7 @@ from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
-from agssp_mm.recipes.start_weights import resolve_start
+from agssp_mm.recipes.start_weights import resolve_start, start_notes
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
@@ -98,7 +98,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             ``paste_defects``, ``rule``, ``workers``, ``seed``.
 
     Raises:
-        FileNotFoundError: If images, config or a checkpoint do not exist.
+        FileNotFoundError: If images, config or a checkpoint do not exist, one that the config itself names included.
         ValueError: If a setting does not fit, the config is not that of a detector that can be pretrained, or ``out``
             belongs to something else.
         RuntimeError: If a training on several devices fails.
@@ -187,7 +187,8 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
             allow_partial: bool) -> tuple[SourceDetector, dict[str, Config]]:
     """The configs of all trainings, and the detector with what there is to say about them."""
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
-    reason, rounds, notes = why_one_round(detector, needs), settings.agdp_rounds, detector.notes
+    reason, rounds = why_one_round(detector, needs), settings.agdp_rounds
+    notes = (*detector.notes, *start_notes(detector, settings.start))
     if reason and rounds > 1:
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')

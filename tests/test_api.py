@@ -192,6 +192,7 @@ def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):
     # what was changed in the detector is said, here and in the configs
     note = '1 initial weights left out, because they cannot be reached here: torchvision://resnet18'
     assert f'note: {note}' in said
+    assert 'note: the backbone starts from random numbers' in said
     assert (out / 'agbp.py').read_text().splitlines()[1] == f'# {note}'
     shutil.rmtree(out / 'maps')
     text = (out / 'maps.py').read_text()
@@ -309,6 +310,10 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(annotations='gone.json'), 'annotations: gone.json does not exist'),
     ]:
         assert_refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
+    config = Config.fromfile(detector)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='gone/resnet.pth')
+    write_config(config, tmp_path / 'lost.py', [])
+    assert_refused(tmp_path, images, tmp_path / 'lost.py', 'lost starts from gone/resnet.pth', FileNotFoundError)
     assert_refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
     assert_refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
 

@@ -12,6 +12,7 @@ from .classes import set_num_classes
 from .initial_values import init_what_nothing_sets
 from .input_needs import InputNeeds, find_input_needs
 from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
+from .reachability import loads_weights
 from .rounds import round_files
 from .runtime import loader, runtime
 from .schedule import agbp_optimizer, detector_optimizer, short_schedule
@@ -182,8 +183,8 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
         backbone['init_cfg'] = None
     if settings.bare_start:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
-    has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
-    if not has_weights:
+    has_weights = settings.has_start_file or loads_weights(backbone)
+    if not (has_weights or backbone.get('init_cfg')):  # one that draws numbers stays
         backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
     return backbone, has_weights
 

@@ -141,6 +141,14 @@ def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
     assert stages['finetune'].load_from == str(tmp_path / 'out' / 'detector.pth')
 
 
+def test_a_backbone_that_draws_its_numbers_has_no_weights_to_keep(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.init_cfg = dict(type='Kaiming', layer='Conv2d')
+    agbp = stages_of(config, settings())[1]['agbp']
+    assert agbp.model.backbone.frozen_stages == -1
+    assert agbp.model.backbone.init_cfg == dict(type='Kaiming', layer='Conv2d')
+
+
 def test_without_weights_nothing_is_frozen_in_stage_one(shrunk, settings):
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
     assert stages['agbp'].model.backbone.frozen_stages == -1
