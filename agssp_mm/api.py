@@ -18,7 +18,7 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import check_images, check_same_classes, count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start, start_notes
@@ -84,8 +84,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         image_size: Side of the crops in pixels; default: the median of the images' longer sides.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
             has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
-        val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``. It lists the same
-            categories in the same order.
+        val_annotations: COCO file that the fine-tuning is measured on, and its best checkpoint chosen by; default:
+            ``annotations``, with a note. It lists the same categories in the same order.
         annotated_images: Folder of the images that these name; default: ``root``.
         amp: Mixed precision in both stages.
         devices: Number of GPUs, or of processes where there is none.
@@ -151,10 +151,13 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
     classes = read_classes(annotations)
     if val_annotations:
         check_same_classes(annotations, val_annotations)
-    return dict(classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
-                with_sound_images=has_sound_images(annotations),
-                annotated_images=str(annotated_images or listed.root),
-                val_annotations=str(val_annotations or annotations))
+    found: dict[str, Any] = dict(
+        classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
+        with_sound_images=has_sound_images(annotations), annotated_images=str(annotated_images or listed.root),
+        val_annotations=str(val_annotations or annotations))
+    for file in dict.fromkeys((found['train_annotations'], found['val_annotations'])):
+        check_images(file, found['annotated_images'])
+    return found
 
 
 def _settings(recipe: Mapping[str, Any], listed: ImageList, **chosen: Any) -> RecipeSettings:
@@ -189,6 +192,9 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
     reason, rounds = why_one_round(detector, needs), settings.agdp_rounds
     notes = (*detector.notes, *start_notes(detector, settings.start))
+    if settings.train_annotations == settings.val_annotations:
+        notes = (*notes, 'the fine-tuning is measured on the very images that it trains on, which says little about '
+                         'others; give val_annotations (--val-annotations)')
     if reason and rounds > 1:
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')

@@ -141,7 +141,8 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
         needs: Of its input, if known already.
 
     Returns:
-        A config for MMEngine's runner: the detector with the user's classes.
+        A config for MMEngine's runner: the detector with the user's classes. The checkpoint that measured best is
+        kept beside the last ones.
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
@@ -161,8 +162,10 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
                       batch_size, shuffle=False)
     metric = dict(type='CocoMetric', ann_file=settings.val_annotations,
                   metric=['bbox', 'segm'] if detector.masks else 'bbox')
+    shared = runtime(detector, settings, 'finetune')
+    shared['default_hooks']['checkpoint']['save_best'] = 'coco/bbox_mAP'
     return Config(dict(
-        runtime(detector, settings, 'finetune'),
+        shared,
         model=model,
         train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
         val_dataloader=held_out, test_dataloader=copy.deepcopy(held_out),
