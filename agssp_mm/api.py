@@ -19,10 +19,10 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               write_config)
 from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import check_images, check_same_classes, count_images, has_sound_images, read_classes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
-from agssp_mm.recipes.start_weights import resolve_start
+from agssp_mm.recipes.start_weights import resolve_start, start_notes
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
@@ -86,8 +86,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             the images' longer sides, within 256 and 800.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
             has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
-        val_annotations: COCO file that the fine-tuning is measured on; default: ``annotations``. It lists the same
-            categories in the same order.
+        val_annotations: COCO file that the fine-tuning is measured on, and its best checkpoint chosen by; default:
+            ``annotations``, with a note. It lists the same categories in the same order.
         annotated_images: Folder of the images that these name; default: ``root``.
         amp: Mixed precision in both stages.
         devices: Number of GPUs, or of processes where there is none.
@@ -100,7 +100,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             ``paste_defects``, ``rule``, ``workers``, ``seed``.
 
     Raises:
-        FileNotFoundError: If images, config or a checkpoint do not exist.
+        FileNotFoundError: If images, config or a checkpoint do not exist, one that the config itself names included.
         ValueError: If a setting does not fit, the config is not that of a detector that can be pretrained, or ``out``
             belongs to something else.
         RuntimeError: If a training on several devices fails.
@@ -158,10 +158,13 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
     classes = read_classes(annotations)
     if val_annotations:
         check_same_classes(annotations, val_annotations)
-    return dict(classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
-                with_sound_images=has_sound_images(annotations),
-                annotated_images=str(annotated_images or listed.root),
-                val_annotations=str(val_annotations or annotations))
+    found: dict[str, Any] = dict(
+        classes=classes, train_annotations=str(annotations), num_labelled=count_images(annotations),
+        with_sound_images=has_sound_images(annotations), annotated_images=str(annotated_images or listed.root),
+        val_annotations=str(val_annotations or annotations))
+    for file in dict.fromkeys((found['train_annotations'], found['val_annotations'])):
+        check_images(file, found['annotated_images'])
+    return found
 
 
 def _settings(recipe: Mapping[str, Any], listed: ImageList, **chosen: Any) -> RecipeSettings:
@@ -195,7 +198,11 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
             allow_partial: bool) -> tuple[SourceDetector, dict[str, Config]]:
     """The configs of all trainings, and the detector with what there is to say about them."""
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
-    reason, rounds, notes = why_one_round(detector, needs), settings.agdp_rounds, detector.notes
+    reason, rounds = why_one_round(detector, needs), settings.agdp_rounds
+    notes = (*detector.notes, *start_notes(detector, settings.start))
+    if settings.train_annotations == settings.val_annotations:
+        notes = (*notes, 'the fine-tuning is measured on the very images that it trains on, which says little about '
+                         'others; give val_annotations (--val-annotations)')
     if reason and rounds > 1:
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')

@@ -75,7 +75,8 @@ def test_images_and_a_config_become_checkpoints(images, detector, tmp_path):
         assert ('loss_bbox' in scalars) == (stage == 'agdp')
 
 
-def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, detector, tmp_path, monkeypatch):
+def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, detector, tmp_path, monkeypatch,
+                                                                        capsys):
     out = tmp_path / 'out'
     trained = []
     real = running.train_config
@@ -105,6 +106,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     assert finetune.model.bbox_head.num_classes == len(classes)
     assert finetune.train_dataloader.dataset.ann_file == str(annotations)
     assert finetune.val_dataloader.dataset.data_prefix.img == str(images / 'images')
+    assert 'measured on the very images' not in capsys.readouterr().out
     assert trained == ['agbp', 'agdp', 'agdp']
     # the same labels again: what was edited stays; others: it is kept beside the new one
     (out / 'finetune.py').write_text((out / 'finetune.py').read_text() + "\nlog_level = 'WARNING'\n")
@@ -115,6 +117,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations, finetune_epochs=7, **SMALL)
     assert Config.fromfile(out / 'finetune.py').train_cfg.max_epochs == 7
     assert Config.fromfile(out / 'finetune.py').val_dataloader.dataset.ann_file == str(annotations)
+    assert 'note: the fine-tuning is measured on the very images that it trains on' in capsys.readouterr().out
     assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
 
 
@@ -194,6 +197,7 @@ def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):
     # what was changed in the detector is said, here and in the configs
     note = '1 initial weights left out, because they cannot be reached here: torchvision://resnet18'
     assert f'note: {note}' in said
+    assert 'note: the backbone starts from random numbers' in said
     assert (out / 'agbp.py').read_text().splitlines()[1] == f'# {note}'
     shutil.rmtree(out / 'maps')
     text = (out / 'maps.py').read_text()
@@ -314,6 +318,8 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
     torch.save(dict(state_dict={'backbone.layer9.weight': torch.ones(1)}), tmp_path / 'other.pth')
     labels, reordered = images / 'annotations' / 'train.json', tmp_path / 'reordered.json'
     content = json.loads(labels.read_text())
+    astray = tmp_path / 'astray.json'
+    astray.write_text(json.dumps(dict(content, images=[dict(id=1, file_name='gone.png')])))
     reordered.write_text(json.dumps(dict(content, categories=content['categories'][::-1])))
     for settings, message in [
         (dict(start=str(tmp_path / 'other.pth')), 'made for another architecture than the ResNet of mine: 0%'),
@@ -335,8 +341,14 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(start='gone.pth'), 'checkpoint gone.pth does not exist'),
         (dict(maps=tmp_path / 'nowhere'), 'no map store at'),
         (dict(annotations='gone.json'), 'annotations: gone.json does not exist'),
+        (dict(annotations=labels, annotated_images=tmp_path), 'none of the 4 images of .*train.json exists below'),
+        (dict(annotations=labels, val_annotations=astray), 'none of the 1 images of .*astray.json exists below'),
     ]:
         assert_refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
+    config = Config.fromfile(detector)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='gone/resnet.pth')
+    write_config(config, tmp_path / 'lost.py', [])
+    assert_refused(tmp_path, images, tmp_path / 'lost.py', 'lost starts from gone/resnet.pth', FileNotFoundError)
     assert_refused(tmp_path, images, tmp_path / 'gone.py', 'there is no config', FileNotFoundError)
     assert_refused(tmp_path, images / 'annotations' / 'gone', detector, 'images: .* does not exist', FileNotFoundError)
 

@@ -14,15 +14,29 @@ DEFAULT_RULE = 'component-tree'
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which images are meant."""
+    """Declare which images are meant, and how they are read."""
+    add_image_list(parser)
+    _add_reading(parser)
+
+
+def add_image_list(parser: argparse.ArgumentParser) -> None:
+    """Declare which images are meant, for a command that reads them as another file says."""
     parser.add_argument('images', help='folder, text file of names, or COCO JSON (only the file names are read)')
-    add_listing_arguments(parser)
+    _add_root(parser)
 
 
 def add_listing_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how the images are listed and read."""
+    _add_root(parser)
+    _add_reading(parser)
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--root', help='folder that listed names are relative to (default: the folder itself, or '
                                        'the folder that holds the list)')
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sources', nargs='+', metavar='NAME=WHERE',
                         help='declared parts of the set, each a sub-folder or a file of names')
     parser.add_argument('--value-range', nargs=2, type=float, metavar=('LOW', 'HIGH'),

@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_recipe_arguments(parser)
     labelled = parser.add_argument_group('labelled images, for finetune.py alone')
     labelled.add_argument('--annotations', metavar='COCO', help='COCO JSON to fine-tune on')
-    labelled.add_argument('--val-annotations', metavar='COCO', help='COCO JSON to measure on (default: the same)')
+    labelled.add_argument('--val-annotations', metavar='COCO',
+                          help='COCO JSON to measure on, with the same categories in the same order (default: the same '
+                               'file, whose figures say little)')
     labelled.add_argument('--annotated-images', metavar='FOLDER', help='folder of their images (default: --root)')
 
 

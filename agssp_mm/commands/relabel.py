@@ -4,7 +4,7 @@ import argparse
 from ..engine.next_round import make_next_round
 from ..images import list_images
 from ..maps.box_quality import IOU_THRESHOLDS, judge_boxes, read_true_boxes
-from .options import add_image_arguments
+from .options import add_image_list
 
 SUMMARY = 'let a pretrained detector make the pseudo boxes of a second round, as COCO JSON'
 
@@ -13,14 +13,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('config', help='config of stage 2 (AGDP)')
     parser.add_argument('checkpoint', help='the detector.pth that it wrote')
-    add_image_arguments(parser)
+    add_image_list(parser)
     parser.add_argument('store', help='map store of the images; says their sizes')
     parser.add_argument('out', help='COCO JSON to write, for PseudoBoxDataset(boxes=...)')
     parser.add_argument('--per-image', type=float,
                         help='how many boxes to keep per image on average, best first over all images (default: as '
                              'many as the config was trained on)')
-    parser.add_argument('--image-size', type=int, default=256, metavar='PIXELS',
-                        help='longer side that the images are scaled to, as in the training (default 256)')
+    parser.add_argument('--image-size', type=int, metavar='PIXELS',
+                        help='longer side that the images are scaled to (default: as in the training, by the Resize or '
+                             'RandomResize of the config)')
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--device', help='"cpu", "cuda", ... (default: cuda where there is one)')
     parser.add_argument('--annotations', metavar='COCO',

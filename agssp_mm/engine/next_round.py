@@ -20,8 +20,8 @@ from agssp_mm.maps.store import MapStore
 
 
 def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageList, store: str | Path,
-                    out: str | Path, *, per_image: float | None = None, image_size: int = 256, batch_size: int = 8,
-                    device: str | None = None) -> Mapping[str, PseudoBoxes]:
+                    out: str | Path, *, per_image: float | None = None, image_size: int | None = None,
+                    batch_size: int = 8, device: str | None = None) -> Mapping[str, PseudoBoxes]:
     """Let the detector of one round of AGDP make the boxes of the next, as COCO JSON for ``PseudoBoxDataset``.
 
     A detector trained on noisy boxes averages their errors out, so its own boxes are better than those it learnt from
@@ -34,7 +34,7 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
         store: Map store that covers them; says their sizes.
         out: COCO JSON to write; images without a box are kept in it.
         per_image: Boxes to keep per image on average, best first over all images; None: as many as that round had.
-        image_size: Longer side that images are scaled to, in pixels.
+        image_size: Longer side that images are scaled to, in pixels; None: as the training pipeline does.
         batch_size: Images per forward pass.
         device: "cpu", "cuda", ...; None: "cuda" where there is one.
 
@@ -43,8 +43,8 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
 
     Raises:
         FileNotFoundError: If config, checkpoint or store do not exist.
-        ValueError: If the store does not cover the images, the checkpoint does not fit the config, or the detector
-            finds nothing.
+        ValueError: If the store does not cover the images, the checkpoint does not fit the config, the detector finds
+            nothing, or the config does not tell ``per_image`` or ``image_size``, which are not given.
     """
     config = load_config(config)
     maps = MapStore.open(store)
@@ -58,6 +58,7 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
                                             if entry.name in records and images.path(entry).is_file()))
     if per_image is None:
         per_image = _boxes_per_image(config, maps, [entry.name for entry in present])
+    image_size = image_size or _training_size(config)
     model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size, _loader(config)), per_image)
     sizes = {name: (records[name].height, records[name].width) for name in boxes}
@@ -77,9 +78,7 @@ def _loader(config: Config) -> dict[str, Any] | None:
 
 def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
     """How many boxes per image the data set of a config has for these images."""
-    dataset = config.get('train_dataloader', ConfigDict()).get('dataset', ConfigDict())
-    while 'rule' not in dataset and 'boxes' not in dataset and isinstance(dataset.get('dataset'), ConfigDict):
-        dataset = dataset.dataset  # wrapped, for augmentations that mix images
+    dataset = _inner_dataset(config)
     if dataset.get('boxes'):
         boxes = read_pseudo_boxes(dataset.boxes)
     elif dataset.get('rule'):
@@ -88,3 +87,21 @@ def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
         raise ValueError('how many boxes to keep is not known, because the config does not train on '
                          'PseudoBoxDataset; give per_image (--per-image)')
     return float(np.mean([len(boxes[name].boxes) for name in names]))
+
+
+def _training_size(config: Config) -> int:
+    """Side of the square that the training pipeline scales images to fit, before any random factor."""
+    scales = [step.get('scale') for step in _inner_dataset(config).get('pipeline') or ()
+              if str(step.get('type')).rsplit('.', 1)[-1] in ('Resize', 'RandomResize')]
+    if not (scales and scales[0] and np.unique(scales[0]).size == 1):
+        found = f'scales them to {scales[0]}' if scales else 'has no Resize or RandomResize'
+        raise ValueError(f'the size of the training is not known, because the pipeline of the config {found} '
+                         '(one number or a square is understood); give image_size (--image-size)')
+    return int(np.unique(scales[0])[0])
+
+
+def _inner_dataset(config: Config) -> ConfigDict:
+    dataset = config.get('train_dataloader', ConfigDict()).get('dataset', ConfigDict())
+    while 'rule' not in dataset and 'boxes' not in dataset and isinstance(dataset.get('dataset'), ConfigDict):
+        dataset = dataset.dataset  # wrapped, for augmentations that mix images
+    return dataset

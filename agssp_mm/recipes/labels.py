@@ -49,6 +49,28 @@ def count_images(annotations: str | Path) -> int:
     return number
 
 
+def check_images(annotations: str | Path, folder: str | Path) -> None:
+    """Refuse a COCO file none of whose images is there.
+
+    Args:
+        annotations: The file.
+        folder: That its ``file_name`` are relative to.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no such image.
+        ValueError: If it is no COCO file.
+    """
+    try:
+        paths = [Path(folder) / image['file_name'] for image in _part(annotations, 'images')]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'annotations: {annotations} is not a COCO JSON whose images have a "file_name" '
+                         f'({type(error).__name__}: {error})') from error
+    if not any(path.is_file() for path in paths):
+        raise FileNotFoundError(f'annotations: none of the {len(paths)} images of {annotations} exists below {folder} '
+                                f'(looked for {", ".join(map(str, paths[:3]))}); give the folder that its names are '
+                                'relative to as annotated_images (--annotated-images)')
+
+
 def has_sound_images(annotations: str | Path) -> bool:
     """Whether a COCO file has images without any box.
 

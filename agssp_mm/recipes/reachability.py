@@ -1,8 +1,9 @@
-"""Initial weights that cannot be had, as on a machine without a network."""
+"""Initial weights that a config names, and those that cannot be had, as on a machine without a network."""
 import urllib.error
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
@@ -11,6 +12,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from .walk import walk
 
 _TIMEOUT = 5.0  # seconds
+# MMEngine's initialisations that draw numbers; any other loads weights.
+_DRAWN = ('Constant', 'Xavier', 'Normal', 'TruncNormal', 'Uniform', 'Kaiming', 'Caffe2Xavier')
 
 
 def drop_unreachable(model: dict, downloads: bool | None = None) -> list[str]:
@@ -37,6 +40,19 @@ def drop_unreachable(model: dict, downloads: bool | None = None) -> list[str]:
     return left_out
 
 
+def missing_files(model: Any) -> list[str]:
+    """Paths, not URLs, of checkpoints that a model's config starts from and that do not exist."""
+    named = [_source(key, one) for part in walk(model) for key, value in part.items()
+             for one in (value if isinstance(value, (list, tuple)) else [value])]
+    return [source for source in named if source and '://' not in source and not is_reachable(source)]
+
+
+def loads_weights(model: Any) -> bool:
+    """Whether a model's config starts from weights in any of its parts, in place of random numbers."""
+    return any(bool(part.get('pretrained')) or any(_loads(one) for one in _as_list(part.get('init_cfg')))
+               for part in walk(model))
+
+
 def is_reachable(source: str, downloads: bool | None = None) -> bool:
     """Whether a checkpoint is a file, lies in torch's download folder, or can be fetched.
 
@@ -44,7 +60,7 @@ def is_reachable(source: str, downloads: bool | None = None) -> bool:
         source: A path, or a URL of the kinds MMEngine knows; an empty one counts as reached.
         downloads: Whether files may be fetched; None tries.
     """
-    if not source or Path(source).is_file():
+    if not source or Path(source).expanduser().is_file():
         return True
     if '://' not in source:
         return False
@@ -68,6 +84,15 @@ def _source(key: str, value: object) -> str | None:
         # timm's own way to fetch weights, from the hub that holds them.
         return 'https://huggingface.co/timm' if value is True else None
     return None
+
+
+def _loads(init_cfg: dict) -> bool:
+    kind = str(init_cfg.get('type')).rsplit('.', 1)[-1].removesuffix('Init')  # a name, or the path of a class
+    return 'checkpoint' in init_cfg or kind not in _DRAWN
+
+
+def _as_list(init_cfg: Any) -> list[dict]:
+    return list(init_cfg) if isinstance(init_cfg, (list, tuple)) else [init_cfg] if init_cfg else []
 
 
 def _resolve(source: str) -> str | None:

@@ -12,6 +12,7 @@ from .classes import set_num_classes
 from .initial_values import init_what_nothing_sets
 from .input_needs import InputNeeds, find_input_needs
 from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
+from .reachability import loads_weights
 from .rounds import round_files
 from .runtime import loader, runtime
 from .schedule import agbp_optimizer, detector_optimizer, short_schedule
@@ -141,7 +142,8 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
         needs: Of its input, if known already.
 
     Returns:
-        A config for MMEngine's runner: the detector with the user's classes.
+        A config for MMEngine's runner: the detector with the user's classes. The checkpoint that measured best is
+        kept beside the last ones.
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
@@ -161,8 +163,10 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
                       batch_size, shuffle=False)
     metric = dict(type='CocoMetric', ann_file=settings.val_annotations,
                   metric=['bbox', 'segm'] if detector.masks else 'bbox')
+    shared = runtime(detector, settings, 'finetune')
+    shared['default_hooks']['checkpoint']['save_best'] = 'coco/bbox_mAP'
     return Config(dict(
-        runtime(detector, settings, 'finetune'),
+        shared,
         model=model,
         train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
         val_dataloader=held_out, test_dataloader=copy.deepcopy(held_out),
@@ -183,8 +187,8 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
         backbone['init_cfg'] = None
     if settings.bare_start:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
-    has_weights = settings.has_start_file or bool(backbone.get('init_cfg') or backbone.get('pretrained'))
-    if not has_weights:
+    has_weights = settings.has_start_file or loads_weights(backbone)
+    if not (has_weights or backbone.get('init_cfg')):  # one that draws numbers stays
         backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
     return backbone, has_weights
 

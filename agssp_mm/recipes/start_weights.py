@@ -8,6 +8,7 @@ from mmengine.hub import get_config
 from ..checkpoints.reading import read_checkpoint, weights_of
 from ..checkpoints.report import compare_weights
 from .building import build, without_weights
+from .reachability import loads_weights, missing_files
 from .source_detector import SourceDetector
 
 _LEAST_SHARE = 0.5
@@ -29,12 +30,15 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
         "imagenet", "none" or a checkpoint, and whether that holds a backbone without the prefix ``backbone.``.
 
     Raises:
-        FileNotFoundError: If there is no such checkpoint, or it cannot be reached.
+        FileNotFoundError: If there is no such checkpoint, or it cannot be reached; or if the config itself is to name
+            it and that file does not exist.
         ValueError: If it is none, fits less than it has to, or was made for another architecture; or if MMDetection has
             none.
     """
     if strict and allow_partial:
         raise ValueError('strict wants every tensor and allow_partial any: give one of them')
+    if start == 'imagenet':
+        _check_own_files(detector)
     if start in ('imagenet', 'none'):
         return start, False
     if start == 'coco':
@@ -51,6 +55,32 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
         raise ValueError(f'start: {start} does not fit the backbone to the last tensor, as strict wants it.\n'
                          f'{report.text()}')
     return str(start if '://' in str(start) else Path(start).expanduser()), not own
+
+
+def start_notes(detector: SourceDetector, start: str) -> tuple[str, ...]:
+    """What a user may not expect of the weights that a pretraining starts from.
+
+    Args:
+        detector: The detector.
+        start: As :func:`resolve_start` returned it.
+    """
+    if start != 'imagenet':
+        return ()
+    notes, load_from = [], detector.config.get('load_from')
+    if load_from:
+        notes.append(f'load_from of the config is not used; give --start {load_from} to start from it')
+    if not loads_weights(detector.model['backbone']):
+        notes.append('the backbone starts from random numbers, because the config has no initial weights for it that '
+                     'can be had here; give --start FILE to start from weights')
+    return tuple(notes)
+
+
+def _check_own_files(detector: SourceDetector) -> None:
+    """A path that leads nowhere is a mistake; an unreachable host need not be one, and has its note."""
+    missing = missing_files(detector.config.model.to_dict())
+    if missing:
+        raise FileNotFoundError(f'start: {detector.name} starts from {", ".join(missing)}, which does not exist below '
+                                f'{Path.cwd()}; correct the path in the config, or give --start FILE, or --start none')
 
 
 def _published(source: Any, detector: SourceDetector) -> str:

@@ -51,6 +51,39 @@ def test_boxes_of_a_second_round(trained, image_folder, toy_teacher, tmp_path, c
     assert 'recall at IoU 0.3: 1.000, 0.5: 1.000' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('kind, scale, given', [
+    ('RandomResize', (64, 64), None), ('mmcv.Resize', 64, None), ('Resize', (128, 128), '64')])
+def test_the_size_is_that_of_the_training_unless_it_is_given(trained, image_folder, toy_teacher, tmp_path, kind, scale,
+                                                             given):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    config, pipeline = Config.fromfile(trained[0]), [dict(type='LoadImageFromFile'), dict(type=kind, scale=scale)]
+    # wrapped, as for detectors that mix images
+    config.train_dataloader = dict(dataset=dict(type='MultiImageMixDataset', pipeline=[], dataset=dict(
+        type='PseudoBoxDataset', rule=dict(type='ComponentTreeBoxRule'), pipeline=pipeline)))
+    config.dump(trained[0])
+    options = ['--per-image', '1', '--device', 'cpu', *(['--image-size', given] if given else [])]
+    assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
+                 *options]) == 0
+    assert json.loads((tmp_path / 'out.json').read_text())['info']['image_size'] == 64
+
+
+def test_a_size_that_is_no_square_is_asked_for(trained, image_folder, toy_teacher, tmp_path, capsys):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    config = Config.fromfile(trained[0])
+    config.train_dataloader = dict(dataset=dict(pipeline=[dict(type='Resize', scale=(1333, 800))]))
+    config.dump(trained[0])
+    assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
+                 '--per-image', '1']) == 2
+    assert 'scales them to (1333, 800)' in capsys.readouterr().err
+
+
+def test_settings_that_the_config_makes_are_no_options(capsys):
+    for option in ('--value-range', '--value-percentiles', '--sources'):
+        with pytest.raises(SystemExit):
+            main(['relabel', 'agdp.py', 'detector.pth', 'images', 'maps', 'out.json', option, '1', '2'])
+        assert f'unrecognized arguments: {option} 1 2' in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_model_and_images_without_maps(trained, image_folder, toy_teacher, tmp_path, capsys):
     generate_maps(list_images(image_folder / 'deep'), toy_teacher, tmp_path / 'maps')
     arguments = ['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json')]
@@ -60,6 +93,9 @@ def test_a_checkpoint_of_another_model_and_images_without_maps(trained, image_fo
     assert main(arguments) == 2
     assert 'how many boxes to keep is not known' in capsys.readouterr().err
     arguments += ['--per-image', '1']
+    assert main(arguments) == 2
+    assert 'has no Resize or RandomResize' in capsys.readouterr().err
+    arguments += ['--image-size', '64']
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), trained[1])
     arguments[3] = str(image_folder / 'deep')
     assert main(arguments) == 2

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from agssp_mm.recipes.labels import check_same_classes, count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import check_images, check_same_classes, count_images, has_sound_images, read_classes
 from mmdet.datasets import CocoDataset
 
 
@@ -71,3 +71,15 @@ def test_whether_there_are_images_without_a_box(tmp_path):
         has_sound_images(write(tmp_path / 'c.json', dict(images=[dict(name='x')], annotations=[])))
     with pytest.raises(ValueError, match='not a COCO JSON with "annotations"'):
         has_sound_images(write(tmp_path / 'd.json', dict(images=images)))
+
+
+def test_labels_whose_images_are_elsewhere(tmp_path):
+    path = write(tmp_path / 'a.json', dict(images=[dict(file_name='gone.png'), dict(file_name='here.png')]))
+    (tmp_path / 'images').mkdir()
+    with pytest.raises(FileNotFoundError, match='none of the 2 images of .*a.json exists below .*images/gone.png.*'
+                                                '--annotated-images'):
+        check_images(path, tmp_path / 'images')
+    (tmp_path / 'images' / 'here.png').touch()
+    check_images(path, tmp_path / 'images')
+    with pytest.raises(ValueError, match='whose images have a "file_name"'):
+        check_images(write(tmp_path / 'b.json', dict(images=[dict(id=1)])), tmp_path / 'images')

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from agssp_mm.recipes.reachability import drop_unreachable, is_reachable
+from agssp_mm.recipes.reachability import drop_unreachable, is_reachable, loads_weights, missing_files
 
 
 def test_what_cannot_be_reached_becomes_none_and_is_named(tmp_path):
@@ -35,7 +36,33 @@ def test_files_urls_and_torchs_own_folder(tmp_path, monkeypatch):
     assert is_reachable(url, downloads=False)
     assert not is_reachable(str(tmp_path / 'gone.pth'))
     assert not is_reachable('torchvision://no_such_model', downloads=True)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert is_reachable('~/checkpoints/weights.pth')  # as MMEngine reads it
 
 
 def test_a_host_that_does_not_answer():
     assert not is_reachable('https://nowhere.invalid/weights.pth')
+
+
+def test_files_that_are_missing_are_told_from_hosts(tmp_path):
+    here = tmp_path / 'here.pth'
+    here.touch()
+    gone = [str(tmp_path / name) for name in ('gone.pth', 'too.pth')]
+    pretrained = [dict(type='Pretrained', checkpoint=one) for one in (str(here), *gone, 'torchvision://resnet18')]
+    assert missing_files(dict(backbone=dict(init_cfg=pretrained[0]), neck=dict(init_cfg=pretrained[1]),
+                              head=[dict(init_cfg=pretrained[2:])], pretrained=True)) == gone
+
+
+@pytest.mark.parametrize('backbone, expected', [
+    (dict(type='CSPDarknet'), False),
+    (dict(init_cfg=None, pretrained=False), False),
+    (dict(init_cfg=dict(type='Kaiming', layer='Conv2d')), False),
+    (dict(init_cfg=[dict(type='mmengine.model.weight_init.XavierInit', layer='Conv2d')]), False),
+    (dict(init_cfg=[dict(type='Normal', layer='Linear'), dict(type='Pretrained', checkpoint='a.pth')]), True),
+    (dict(init_cfg=dict(checkpoint='a.pth')), True),
+    (dict(init_cfg=dict(type='EfficientNetLiteImageNet')), True),
+    (dict(pretrained=True), True),
+    (dict(body=dict(pretrained='a.pth')), True),
+])
+def test_whether_weights_are_loaded(backbone, expected):
+    assert loads_weights(backbone) is expected

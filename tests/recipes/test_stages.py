@@ -9,12 +9,14 @@ from mmengine.registry import TASK_UTILS
 from mmengine.runner import load_checkpoint
 
 from agssp_mm.datasets.synthetic import make_dataset
+from agssp_mm.engine.resume import find_checkpoint
 from agssp_mm.engine.train import train_config
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.recipes import (InputNeeds, derive_agbp, derive_agdp, derive_finetune, find_input_needs, inspect_backbone,
                               read_detector, write_config)
 from agssp_mm.recipes.building import build
+from agssp_mm.recipes.labels import read_classes
 
 CLASSES = ('crazing', 'inclusion', 'patches', 'pitted surface', 'rolled-in scale', 'scratches')
 
@@ -139,6 +141,28 @@ def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
     assert [stages[stage].model.backbone.init_cfg for stage in ('agdp', 'finetune')] == [None, None]
     assert stages['agdp'].load_from == str(tmp_path / 'out' / 'backbone.pth')
     assert stages['finetune'].load_from == str(tmp_path / 'out' / 'detector.pth')
+
+
+def test_the_fine_tuning_keeps_the_checkpoint_that_measured_best(shrunk, settings, data, tmp_path):
+    labels = data / 'annotations' / 'train.json'
+    detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
+    finetune = derive_finetune(detector, settings(
+        classes=read_classes(labels), finetune_epochs=2, train_annotations=str(labels), val_annotations=str(labels),
+        annotated_images=str(data / 'images')))
+    finetune.load_from, finetune.model.test_cfg.score_thr = None, 0.0  # a beginner is sure of nothing
+    write_config(finetune, tmp_path / 'finetune.py', [])
+    train_config(tmp_path / 'finetune.py')
+    work_dir = tmp_path / 'out' / 'finetune'
+    assert len(list(work_dir.glob('best_coco_bbox_mAP_epoch_*.pth'))) == 1
+    assert find_checkpoint(work_dir).name == 'epoch_2.pth'  # an interrupted one goes on from the last
+
+
+def test_a_backbone_that_draws_its_numbers_has_no_weights_to_keep(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.init_cfg = dict(type='Kaiming', layer='Conv2d')
+    agbp = stages_of(config, settings())[1]['agbp']
+    assert agbp.model.backbone.frozen_stages == -1
+    assert agbp.model.backbone.init_cfg == dict(type='Kaiming', layer='Conv2d')
 
 
 def test_without_weights_nothing_is_frozen_in_stage_one(shrunk, settings):

@@ -3,11 +3,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hub import get_config
 
 from agssp_mm.recipes import read_detector
 from agssp_mm.recipes.building import build
-from agssp_mm.recipes.start_weights import resolve_start
+from agssp_mm.recipes.start_weights import resolve_start, start_notes
 
 NAME = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
@@ -68,3 +69,26 @@ def test_how_much_of_a_file_has_to_fit(detector, tmp_path):
         resolve_start(little, NAME, detector, allow_partial=True)
     with pytest.raises(ValueError, match='give one of them'):
         resolve_start(whole, NAME, detector, strict=True, allow_partial=True)
+
+
+def test_a_file_that_the_config_names_has_to_be_there():
+    config = get_config(NAME)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='gone/resnet.pth')
+    detector = read_detector(config, downloads=False)
+    with pytest.raises(FileNotFoundError, match='starts from gone/resnet.pth, which does not exist.*--start none'):
+        resolve_start('imagenet', config, detector)
+    assert resolve_start('none', config, detector) == ('none', False)  # it is not needed then
+
+
+def test_what_is_said_of_a_start_that_a_user_may_not_expect(tmp_path):
+    (tmp_path / 'here.pth').touch()
+    config = get_config('mmdet::yolox/yolox_tiny_8xb8-300e_coco.py')
+    without = read_detector(config, downloads=False)
+    assert [note[:40] for note in start_notes(without, 'imagenet')] == ['the backbone starts from random numbers,']
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'here.pth'))
+    assert start_notes(read_detector(config, downloads=False), 'imagenet') == ()
+    config.load_from = 'mine.pth'
+    detector = read_detector(Config(config.to_dict()), downloads=False)
+    assert start_notes(detector, 'imagenet') == (
+        'load_from of the config is not used; give --start mine.pth to start from it', )
+    assert start_notes(detector, 'none') == start_notes(detector, 'other.pth') == ()

@@ -15,7 +15,7 @@ from ...maps.store import MapStore
 from ...models.activation import activation_map, agreement, resize_map
 from ...models.levels import as_levels, resolve_levels
 from ...recipes.building import build
-from ...recipes.reachability import drop_unreachable
+from ...recipes.reachability import drop_unreachable, loads_weights
 from ..overlays import overlay_map
 from .gallery import data_uri
 from .inputs import model_input, plain_pipeline
@@ -49,7 +49,7 @@ def draw_activations(config: Config, weights: Path, store: MapStore, image_root:
     if lost:
         notes.append(f'The weights that stage 1 began with ({", ".join(lost)}) are not at hand, so only the activation '
                      'maps after it are shown.')
-    elif not (_initial_weights(config.model.to_dict()) or config.get('load_from')):
+    elif not (loads_weights(config.model.to_dict()) or config.get('load_from')):
         notes.append('Stage 1 began with random weights; “before” is another draw of them.')
     after = _loaded(config, weights)
     models = {'after': after} if lost else {'before': before, 'after': after}
@@ -80,18 +80,6 @@ def _start(config: Config) -> tuple[nn.Module, list[str]]:
         else:
             lost.append(str(config.load_from))
     return model.eval(), lost
-
-
-def _initial_weights(part: Any) -> bool:
-    """Whether a model's config loads weights anywhere."""
-    if isinstance(part, (list, tuple)):
-        return any(map(_initial_weights, part))
-    if not isinstance(part, dict):
-        return False
-    kinds = part.get('init_cfg') or ()
-    kinds = kinds if isinstance(kinds, (list, tuple)) else [kinds]
-    loads = any('checkpoint' in one or 'ImageNet' in str(one.get('type')) for one in kinds)
-    return bool(part.get('pretrained')) or loads or any(map(_initial_weights, part.values()))
 
 
 def _loaded(config: Config, weights: Path) -> nn.Module:

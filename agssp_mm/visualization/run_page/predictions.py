@@ -50,8 +50,8 @@ def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
         except (FileNotFoundError, ValueError) as error:
             folder.problems.append(str(error))
             boxes = {}
-        seen = {record.name for record in store.index} if store else set()
-        there = [name for name in boxes if name not in seen and (root / name).is_file()][:number]
+        seen = _pretrained_on(folder, store)
+        there = [name for name in boxes if (root / name).is_file() and (root / name).resolve() not in seen][:number]
         if there:
             return HeldOutImages({name: root / name for name in there},
                                  'Validation images; no stage of the pretraining saw them.', boxes)
@@ -66,6 +66,12 @@ def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
                          'Images that stage 1 kept out of its training; stage 2 trained on their pseudo boxes too. '
                          'Give labelled images (--annotations, --val-annotations of agssp pretrain) to see images '
                          'that no stage saw.', truth) if there else None
+
+
+def _pretrained_on(folder: WorkFolder, store: MapStore | None) -> set[Path]:
+    """The images of the pretraining. Not their names: these are relative to one folder here, to another there."""
+    root = folder.image_root
+    return {(root / record.name).resolve() for record in store.index} if store and root else set()
 
 
 def _labelled(folder: WorkFolder) -> tuple[Path, Path] | None:

@@ -1,5 +1,6 @@
 """Activation maps and detections on the page: those of the checkpoints of the run."""
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -109,6 +110,30 @@ def test_detections_are_those_of_the_detector_on_images_that_nobody_trained_on(r
     other.init_weights()
     torch.save(dict(state_dict=other.state_dict()), run / 'other.pth')
     assert draw_predictions(config, run / 'other.pth', images)[0]['boxes'] != cards[0]['boxes']
+
+
+def test_images_of_the_pretraining_are_known_under_another_name(run, tmp_path):
+    """Labels name the same images below another folder, or others by the same names."""
+    folder, store = find_work_folder(run), MapStore.open(run / 'maps')
+    names = [record.name for record in store.index]
+    shutil.copytree(run / 'data' / 'images', tmp_path / 'others')
+    (tmp_path / 'link').symlink_to(run / 'data')
+    folder.path = tmp_path
+
+    def found_below(root, prefix):
+        coco = json.loads((run / 'data' / 'annotations' / 'train.json').read_text())
+        for image in coco['images']:
+            image['file_name'] = prefix + image['file_name']
+        (tmp_path / 'labels.json').write_text(json.dumps(coco))
+        Config(dict(val_dataloader=dict(dataset=dict(ann_file=str(tmp_path / 'labels.json'),
+                                                     data_prefix=dict(img=str(root)))))).dump(tmp_path / 'finetune.py')
+        return find_held_out(folder, store, {}, 8)
+
+    for root, prefix in ((run / 'data', 'images/'), (tmp_path / 'link' / 'images', '')):
+        assert 'stage 2 trained on their pseudo boxes too' in found_below(root, prefix).note
+    others = found_below(tmp_path / 'others', '')
+    assert others.note == 'Validation images; no stage of the pretraining saw them.'
+    assert set(others.files) <= set(names)
 
 
 def test_without_labels_those_that_stage_1_kept_out_are_shown_and_named_so(run, tmp_path):
