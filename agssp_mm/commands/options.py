@@ -51,7 +51,9 @@ def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--teacher', default='texture', help='name of the teacher (default texture)')
     parser.add_argument('--teacher-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='settings of the teacher')
-    parser.add_argument('--device', default=None, help='"cpu", "cuda", ... (default: cuda where there is one)')
+    parser.add_argument('--device', default=None,
+                        help='where the teacher runs: "cpu", "cuda", ... (default: cuda where there is one); it moves '
+                             'the teacher alone, no training')
 
 
 def add_rule_arguments(parser: argparse.ArgumentParser, default: str | None = DEFAULT_RULE, where: str = '') -> None:
