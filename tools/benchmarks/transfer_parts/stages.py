@@ -208,8 +208,8 @@ def keep_sound_images(pipeline: Any, annotations: Path) -> None:
 
 
 def _classes(bench: Bench, run: Run) -> tuple[str, ...]:
-    categories = _read_labels(bench, run)['categories']
-    return tuple(category['name'] for category in sorted(categories, key=lambda category: category['id']))
+    # In the order of the file, in which MMDetection counts labels.
+    return tuple(category['name'] for category in _read_labels(bench, run)['categories'])
 
 
 def _read_labels(bench: Bench, run: Run) -> dict[str, Any]:
