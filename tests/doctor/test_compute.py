@@ -26,8 +26,8 @@ def test_torch_and_torchvision_that_fit():
 @pytest.mark.parametrize('answers, name, mend', [
     (dict(torch=dict(error='RuntimeError: Numpy is not available', kind='RuntimeError')), 'torch', "'numpy<2'"),
     (dict(torch=dict(error='the process crashed', kind='crash')), 'torch',
-     "--force-reinstall 'torch>=2.0' torchvision"),
-    (dict(torch=dict(TORCH, version='1.13.1')), 'torch', "pip install 'torch>=2.0'"),
+     "--force-reinstall 'torch>=2.5' torchvision"),
+    (dict(torch=dict(TORCH, version='1.13.1')), 'torch', "pip install 'torch>=2.5'"),
     (dict(torchvision=dict(error='operator torchvision::nms does not exist', kind='RuntimeError')), 'torchvision',
      "'torch==2.11.0' torchvision"),
 ])
