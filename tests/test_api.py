@@ -244,6 +244,7 @@ class _CornerTeacher(Teacher):
         return AnomalyMaps(maps, torch.ones(len(images)).numpy())
 
 
+@pytest.mark.slow
 def test_deep_images_are_read_with_the_range_of_the_maps(images, detector, tmp_path, monkeypatch):
     """Twelve-bit images through stage 2, the boxes of another round and the page."""
     for path in (images / 'images').iterdir():

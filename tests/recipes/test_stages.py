@@ -143,6 +143,7 @@ def test_stage_one_of_a_config_with_weights(shrunk, settings, tmp_path):
     assert stages['finetune'].load_from == str(tmp_path / 'out' / 'detector.pth')
 
 
+@pytest.mark.slow
 def test_the_fine_tuning_keeps_the_checkpoint_that_measured_best(shrunk, settings, data, tmp_path):
     labels = data / 'annotations' / 'train.json'
     detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
