@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,6 +223,14 @@ def test_bad_input_to_test(toy, capsys, arguments, message):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith('test.py: error: ')
     assert message in error
+
+
+def test_a_class_count_that_does_not_fit_is_one_line(toy, capsys):
+    make_dataset('data', 4, 64, num_val=2)
+    Path('detector.py').write_text(DETECTOR_CONFIG + "custom_hooks = [dict(type='NumClassCheckHook')]\n")
+    assert script('train', 'detector.py', '--cfg-options', 'model.bbox_head.num_classes=2') == 2
+    shown = capsys.readouterr().err
+    assert re.search(r'error: .*`num_classes` \(2\) in RetinaHead .*; set num_classes of that head', shown)
 
 
 @pytest.mark.slow
