@@ -150,4 +150,3 @@ class _BatchWorker:
             elif not self.store.map_path(name).is_file():
                 self.store.write(name, raw, score, size)
                 self.num_written += 1
-
