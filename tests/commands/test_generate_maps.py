@@ -1,0 +1,22 @@
+import socket
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from agssp_mm.commands import generate_maps
+from agssp_mm.engine.launch import leave_group
+
+
+def test_ranks_wait_for_one_that_fits_a_teacher_for_hours(monkeypatch):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    for name, value in dict(RANK=0, WORLD_SIZE=1, LOCAL_RANK=0, MASTER_ADDR='127.0.0.1', MASTER_PORT=port).items():
+        monkeypatch.setenv(name, str(value))
+    try:
+        generate_maps._join_group()
+        backend = dist.group.WORLD._get_backend(torch.device('cpu'))
+        assert backend.options._timeout == timedelta(days=7)
+    finally:
+        leave_group()
