@@ -1,4 +1,6 @@
 """The weight-free teacher finds what is rare, and only that."""
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -73,6 +75,18 @@ def test_a_batch_changes_nothing():
     together = TextureTeacher().predict(images).maps
     apart = [TextureTeacher().predict([image]).maps[0] for image in images]
     assert all(np.array_equal(one, other) for one, other in zip(together, apart))
+
+
+def test_as_many_images_are_computed_at_once_as_there_are_threads(monkeypatch):
+    meeting, compute = threading.Barrier(2, timeout=20), TextureTeacher._map
+
+    def wait_for_another(teacher, image):
+        meeting.wait()  # breaks where images come one after the other
+        return compute(teacher, image)
+
+    monkeypatch.setattr(TextureTeacher, '_map', wait_for_another)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
+    assert len(TextureTeacher().predict([np.zeros((32, 32, 3), np.uint8)] * 4).maps) == 4
 
 
 def test_transposing_the_image_transposes_the_map():
