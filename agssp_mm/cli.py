@@ -4,6 +4,7 @@ Such a module offers ``SUMMARY`` (one line), ``add_arguments(parser)`` and ``run
 The sub-command is named after the module, with dashes for underscores. Scripts in ``tools/`` run the same modules.
 """
 import argparse
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -68,6 +69,8 @@ def run_command(module: ModuleType, prog: str, arguments: Sequence[str] | None =
         arguments: Words after the command's name; default: those of this process.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files need not be UTF-8
     parser = argparse.ArgumentParser(prog=prog, description=f'{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     module.add_arguments(parser)

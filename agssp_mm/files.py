@@ -27,5 +27,5 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
         os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)  # another run on the same folder may have cleared it away
         raise

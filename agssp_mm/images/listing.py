@@ -1,6 +1,7 @@
 """Which images there are: a folder, a text file or a COCO JSON becomes one checked, ordered list."""
 import hashlib
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,8 @@ class ImageList(Sequence[ImageEntry]):
         """Digest of the names and sources: tells whether two lists name the same images."""
         digest = hashlib.sha256()
         for entry in self.entries:
-            digest.update(f'{entry.source}\0{entry.name}\n'.encode())
+            # Names on disk need not be UTF-8: Python keeps their other bytes as lone surrogates.
+            digest.update(f'{entry.source}\0{entry.name}\n'.encode('utf-8', 'surrogateescape'))
         return digest.hexdigest()
 
 
@@ -99,17 +101,31 @@ def list_images(images: str | Path, root: str | Path | None = None,
 def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
     if not folder.resolve().is_relative_to(root.resolve()):
         raise ValueError(f'the folder {folder} does not lie below the root {root}')
-    names, num_ignored = [], 0
-    for where, folders, files in os.walk(folder):
-        # A map store holds PNGs too, and may lie among the images.
-        folders[:] = sorted(name for name in folders
-                            if not name.startswith('.') and not Path(where, name, _STORE_MARK).is_file())
+    below = folder.resolve().relative_to(root.resolve())  # of a link too
+    names, num_ignored, closed = [], 0, list[str]()
+    seen = {os.path.realpath(folder)}
+    for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename)),
+                                         followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_entered(os.path.join(where, name), seen)]
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
-                names.append(Path(os.path.relpath(os.path.join(where, file), root)).as_posix())
+                names.append((below / os.path.relpath(os.path.join(where, file), folder)).as_posix())
             else:
                 num_ignored += 1
+    if closed:
+        logging.getLogger(__name__).warning('%d folders below %s may not be read and were passed over, e.g. %s',
+                                            len(closed), folder, closed[:3])
     return names, num_ignored
+
+
+def _is_entered(folder: str, seen: set[str]) -> bool:
+    """Whether a sub-folder holds images to list; links are followed, each folder once."""
+    real = os.path.realpath(folder)
+    # A map store holds PNGs too, and may lie among the images.
+    if os.path.basename(folder).startswith('.') or real in seen or os.path.isfile(os.path.join(folder, _STORE_MARK)):
+        return False
+    seen.add(real)
+    return True
 
 
 def _names_in_file(path: Path) -> list[str]:
@@ -118,9 +134,9 @@ def _names_in_file(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no text; give a folder of images, a text file of names or a COCO JSON') from error
     if path.suffix.lower() != '.json':
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return [PurePosixPath(line.strip()).as_posix() for line in text.splitlines() if line.strip()]
     try:
-        return [str(image['file_name']) for image in json.loads(text)['images']]
+        return [PurePosixPath(str(image['file_name'])).as_posix() for image in json.loads(text)['images']]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is not a COCO JSON: "images" with a "file_name" each is expected '
                          f'({type(error).__name__}: {error})') from error

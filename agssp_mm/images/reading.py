@@ -18,7 +18,8 @@ _TIFF_HEADS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 def read_image(path: str | Path, value_range: ValueRange | None = None) -> np.ndarray:
     """Read one image file.
 
-    EXIF orientation is applied, as MMDetection's own loader does, so that maps, boxes and training images agree.
+    EXIF orientation is applied, as MMDetection's own loader does, so that maps, boxes and training images agree; for
+    WebP that loader leaves it out, and LoadIndustrialImage has to stand in its place.
     Grey becomes three equal channels, palettes become colours, CMYK becomes RGB by Pillow's plain conversion, alpha
     is dropped (what lies under it stays), and of several pages or frames the first one counts.
 

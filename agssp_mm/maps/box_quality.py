@@ -116,9 +116,12 @@ def read_true_boxes(path: str | Path) -> dict[str, TrueBoxes]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no COCO JSON with "images", "annotations" and "categories" that fit together '
                          f'({type(error).__name__}: {error})') from error
-    return {image['file_name']: TrueBoxes(np.array([box for box, _ in rows[image['id']]], np.float64).reshape(-1, 4),
-                                          tuple(category for _, category in rows[image['id']]))
-            for image in coco['images']}
+    of_names: dict[str, list[tuple[list[float], str]]] = {}
+    for image in coco['images']:  # merged files may list an image under several ids
+        of_names.setdefault(image['file_name'], []).extend(rows[image['id']])
+    return {name: TrueBoxes(np.array([box for box, _ in found], np.float64).reshape(-1, 4),
+                            tuple(category for _, category in found))
+            for name, found in of_names.items()}
 
 
 def _share(part: int, whole: int) -> float:

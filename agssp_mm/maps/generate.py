@@ -1,5 +1,6 @@
 """Images in, map store out: batched, resumable, sharded over the ranks of torch.distributed."""
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from .prepare import StoreSettings, prepare_store
 from .store import PLAN_NAME, MapStore, fault_of
 
 _SECONDS_BETWEEN_LINES = 30.0
+_LONGEST_NAME = 255 - len('.png')  # bytes of a file name on Linux, of which the map's ending takes some
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _digest(state: Mapping[str, Tensor]) -> str:
 
 
 def _is_done(batch: Sequence[PlannedImage], store: MapStore) -> bool:
-    return all(store.map_path(planned.name).is_file() for planned in batch)
+    return all(os.path.isfile(store.map_path(planned.name)) for planned in batch)  # unlike Path's, of any name
 
 
 class _BatchWorker:
@@ -147,6 +149,8 @@ class _BatchWorker:
             fault = fault_of(raw)
             if fault:
                 self.skipped[name] = f'{type(self.teacher).__name__} gave a map that is {fault}'
+            elif len(os.fsencode(os.path.basename(name))) > _LONGEST_NAME:
+                self.skipped[name] = f'the name has more than {_LONGEST_NAME} bytes, too many for its map; shorten it'
             elif not self.store.map_path(name).is_file():
                 self.store.write(name, raw, score, size)
                 self.num_written += 1

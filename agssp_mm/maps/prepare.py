@@ -67,6 +67,8 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, setting
     if store_path.exists() and not store_path.is_dir():
         raise ValueError(f'the map store {store_path} is a file; give the path of a folder, new or of a started store')
     identity = _identity(images, teacher, settings)
+    if store_path.resolve() == images.root.resolve():
+        raise ValueError(f'the map store {store_path} is the folder of the images; give a folder of its own')
     if (store_path / META_NAME).is_file():
         _check_identity(MapStore.open(store_path, partial=True), identity)
         plan = read_plan(store_path / PLAN_NAME)

@@ -13,7 +13,9 @@ PLAIN_LOADER = dict(type='LoadImageFromFile')
 
 def choose_loader(images: ImageList, store: str | Path, is_made: bool, value_range: ValueRange | None = None,
                   value_percentiles: ValueRange | None = None) -> dict[str, Any]:
-    """The transform that reads the images of all stages: MMDetection's own unless grey values are scaled by a range.
+    """The transform that reads the images of all stages: MMDetection's own unless it would read others than the teacher.
+
+    It would where grey values are scaled by a range, and where WebP files say how they are to be turned.
 
     Args:
         images: The unlabelled images.
@@ -42,6 +44,8 @@ def choose_loader(images: ImageList, store: str | Path, is_made: bool, value_ran
         return dict(type='LoadIndustrialImage', value_range=tuple(value_range))
     if value_percentiles:
         return dict(type='LoadIndustrialImage', store=str(store), image_root=str(images.root))
+    if any(entry.name.lower().endswith('.webp') for entry in images):
+        return dict(type='LoadIndustrialImage')  # OpenCV passes over their EXIF orientation, unlike that of others
     return dict(PLAIN_LOADER)
 
 

@@ -139,7 +139,7 @@ class KeADTeacher(Teacher):
             sources: Source of each image; needed where ``text_class`` chooses by source.
 
         Raises:
-            ValueError: If an image is not such an array, a tile is larger than an image, sources are missing,
+            ValueError: If an image is not such an array, sources are missing,
                 or the features are not finite.
         """
         for image in images:

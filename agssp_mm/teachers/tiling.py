@@ -20,7 +20,8 @@ class Tiling:
     """How images are cut into square tiles that lie wholly inside them, evenly spread.
 
     Attributes:
-        size: Side of a tile in pixels, or ``'short'`` for the shorter side of each image.
+        size: Side of a tile in pixels, less in images that are smaller; or ``'short'`` for the shorter side of each
+            image.
         overlap: Least share of a tile that its neighbour sees too, in [0, 0.9].
         batch_size: Tiles scored at once; with the map of the image, all that is held in memory.
     """
@@ -55,19 +56,8 @@ class Tiling:
         return asdict(self)
 
     def side(self, height: int, width: int) -> int:
-        """Side of the tiles of one image, pixels.
-
-        Raises:
-            ValueError: If the tile is larger than the image.
-        """
-        if isinstance(self.size, str):  # 'short'
-            return min(height, width)
-        if self.size > min(height, width):
-            raise ValueError(f'tiles of {self.size} pixels do not fit into an image of {height}x{width} '
-                             f'pixels (height x width); give a size of at most {min(height, width)}, or '
-                             "'short' for tiles "
-                             'that follow the shorter side of each image')
-        return self.size
+        """Side of the tiles of one image, pixels: at most its shorter side."""
+        return min(height, width) if isinstance(self.size, str) else min(self.size, height, width)
 
     def starts(self, length: int, side: int) -> list[int]:
         """First pixel of every tile along a side of ``length`` pixels.
@@ -92,9 +82,6 @@ def predict_tiled(predict: PredictTiles, images: Sequence[np.ndarray], tiling: T
         predict: Scores a list of tiles.
         images: (H, W, 3) uint8 BGR arrays of any sizes.
         tiling: How to cut.
-
-    Raises:
-        ValueError: If a tile is larger than an image.
     """
     mosaics = [_Mosaic(image, tiling) for image in images]
     scores = np.full(len(images), -np.inf, dtype=np.float32)

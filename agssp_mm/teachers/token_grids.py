@@ -41,7 +41,9 @@ def _is_grid(size: Sequence[int], image_size: Sequence[int], exactly: bool) -> b
     """Whether both sides are the image's divided by one stride; not exactly: rounded up or down."""
     if exactly:
         return size[0] * image_size[1] == size[1] * image_size[0] and size[0] <= image_size[0]
-    strides = [range(-(-length // (cells + 1)), length // max(cells - 1, 1) + 1)
+    # One cell says only that the stride is not far below the side: a strip may be narrower than one stride.
+    longest = max(image_size)
+    strides = [range(-(-length // (cells + 1)), (length // (cells - 1) if cells > 1 else longest) + 1)
                for cells, length in zip(size, image_size)]
     return max(one.start for one in strides) < min(one.stop for one in strides)
 

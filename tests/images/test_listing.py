@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 
 import pytest
 
@@ -30,6 +32,50 @@ def test_text_list_and_coco_json_name_the_same_images(tmp_path):
     assert [entry.name for entry in text] == ['a.png', 'b/c.png']
     assert text.fingerprint() == coco.fingerprint()
     assert text.fingerprint() != list_images(tmp_path / 'images').fingerprint()
+
+
+def test_names_of_find_are_those_of_the_folder(tmp_path):
+    make(tmp_path, 'a/b.png', 'c.png')
+    (tmp_path / 'list.txt').write_text('./a/b.png\n.//c.png\na/b.png\n')
+    assert list_images(tmp_path / 'list.txt').fingerprint() == list_images(tmp_path).fingerprint()
+
+
+def test_names_that_are_not_utf_8_are_listed(tmp_path):
+    name = os.fsdecode(b'gr\xf6\xdfe.png')
+    make(tmp_path, name)
+    images = list_images(tmp_path)
+    assert [entry.name for entry in images] == [name] and images.path(images[0]).is_file()
+    assert images.fingerprint() == hashlib.sha256(b'images\0gr\xf6\xdfe.png\n').hexdigest()
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    make(tmp_path / 'disk', 'x.png', 'deep/y.png')
+    make(tmp_path / 'mill', 'a.png')
+    (tmp_path / 'mill' / 'line2').symlink_to(tmp_path / 'disk')
+    (tmp_path / 'mill' / 'same').symlink_to(tmp_path / 'disk')
+    (tmp_path / 'disk' / 'deep' / 'loop').symlink_to(tmp_path / 'mill')
+    assert [entry.name for entry in list_images(tmp_path / 'mill')] == ['a.png', 'line2/deep/y.png', 'line2/x.png']
+
+
+def test_a_link_to_a_folder_below_the_root_has_the_names_of_that_folder(tmp_path):
+    make(tmp_path / 'data' / 'mill', 'a.png')
+    (tmp_path / 'link').symlink_to(tmp_path / 'data' / 'mill')
+    images = list_images(tmp_path / 'link', tmp_path / 'data')
+    assert [entry.name for entry in images] == ['mill/a.png'] and images.path(images[0]).is_file()
+
+
+def test_folders_that_may_not_be_read_are_named(tmp_path, caplog, monkeypatch):
+    make(tmp_path, 'a.png', 'lost+found/b.png')
+    scan = os.scandir
+
+    def refuse(path):  # the tests may run as root, who may read everything
+        if str(path).endswith('lost+found'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert [entry.name for entry in list_images(tmp_path)] == ['a.png']
+    assert '1 folders' in caplog.text and 'lost+found' in caplog.text
 
 
 def test_lists_of_other_editors_and_files_that_are_no_lists(tmp_path):

@@ -66,6 +66,10 @@ def test_read_true_boxes(tmp_path):
     assert list(truth) == ['a.png', 'b.png']
     assert truth['a.png'].boxes.tolist() == [[1, 2, 4, 6]] and truth['a.png'].categories == ('pit', )
     assert truth['b.png'].boxes.shape == (0, 4)
+    coco['images'].append(dict(id=10, file_name='a.png'))  # as merged files do
+    coco['annotations'].append(dict(id=3, image_id=10, category_id=3, bbox=[0, 0, 2, 2]))
+    path.write_text(json.dumps(coco))
+    assert read_true_boxes(path)['a.png'].boxes.tolist() == [[1, 2, 4, 6], [0, 0, 2, 2]]
     coco['annotations'][0]['image_id'] = 8
     for bad in (json.dumps(coco), '[]', '{}', 'no JSON'):
         path.write_text(bad)

@@ -192,6 +192,31 @@ def test_a_store_inside_the_image_folder_is_no_part_of_the_images(image_folder, 
         assert summary.num_images == 12
 
 
+def test_a_name_too_long_for_its_map_is_skipped(image_folder, toy_teacher, tmp_path):
+    name, longest = 'x' * 248 + '.png', 'x' * 247 + '.png'
+    for path in (name, longest):
+        (image_folder / path).write_bytes(next(image_folder.rglob('*.png')).read_bytes())
+    summary = generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's')
+    assert list(summary.skipped) == [name] and 'more than 251 bytes' in summary.skipped[name]
+    assert MapStore.open(tmp_path / 's').read(longest).ndim == 2
+
+
+def test_names_that_are_not_utf_8_have_maps(image_folder, tmp_path):
+    name = os.fsdecode(b'gr\xf6\xdfe.png')
+    (image_folder / name).write_bytes(next(image_folder.rglob('*.png')).read_bytes())
+    (image_folder / os.fsdecode(b'le\xe9r.png')).write_bytes(b'')
+    printed = subprocess.run([sys.executable, '-c', 'import agssp_mm.cli; agssp_mm.cli.main()', 'generate-maps',
+                              image_folder, tmp_path / 's'],
+                             capture_output=True, text=True, check=True).stdout
+    assert MapStore.open(tmp_path / 's').read(name).ndim == 2
+    assert r'le\udce9r.png' in printed
+
+
+def test_the_folder_of_the_images_is_no_store(image_folder, toy_teacher):
+    with pytest.raises(ValueError, match='is the folder of the images; give a folder of its own'):
+        generate_maps(list_images(image_folder), toy_teacher, image_folder)
+
+
 def test_a_file_is_no_store(image_folder, toy_teacher, tmp_path):
     (tmp_path / 'store').write_text('')
     with pytest.raises(ValueError, match='store is a file; give the path of a folder'):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from agssp_mm.images import list_images, read_image
 from agssp_mm.maps.generate import generate_maps
@@ -27,6 +28,17 @@ def images(tmp_path):
             image = np.random.default_rng(number).integers(offset, offset + 1000, (64, 64), dtype=np.uint16)
             cv2.imwrite(str(tmp_path / 'data' / 'images' / source / f'{number}.png'), image)
     return list_images(tmp_path / 'data' / 'images', sources=dict(dark='dark', bright='bright'))
+
+
+def test_turned_webp_images_are_read_as_the_teacher_read_them(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 64, 3), np.uint8)).save(tmp_path / 'x.webp',
+                                                                                           exif=turned)
+    loader = choose_loader(list_images(tmp_path), tmp_path / 'store', is_made=False)
+    read = Compose([loader])(dict(img_path=str(tmp_path / 'x.webp')))['img']
+    assert read.shape == (64, 40, 3)
+    np.testing.assert_array_equal(read, read_image(tmp_path / 'x.webp'))
 
 
 @pytest.fixture

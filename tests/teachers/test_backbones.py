@@ -109,6 +109,9 @@ def test_missing_weights_and_levels(tmp_path):
 def test_grids_are_told_by_the_shape_of_the_image():
     assert to_grid(torch.zeros(1, 8, 4, 6), (64, 96), 0).shape == (1, 8, 4, 6)
     assert to_grid((torch.zeros(1, 4, 6, 8), ), (64, 96), 0).shape == (1, 8, 4, 6)
+    # A strip narrower than the stride of 32.
+    assert to_grid(torch.zeros(1, 8, 1, 13), (20, 416), 0).shape == (1, 8, 1, 13)
+    assert to_grid(torch.zeros(1, 13, 1, 8), (416, 20), 0).shape == (1, 8, 13, 1)
     tokens = torch.arange(1 + 24.0).reshape(1, 25, 1)
     assert to_grid(tokens, (64, 96), 0)[0, 0].flatten().tolist() == list(range(1, 25))
     with pytest.raises(ValueError, match='no grid'):

@@ -151,10 +151,11 @@ def test_the_command_line_reaches_the_wrapped_teacher():
     assert teacher.settings['teacher'] == dict(type='BlockMean', grid=2)
 
 
-def test_tiles_larger_than_the_image_are_refused():
-    with pytest.raises(ValueError, match=r"tiles of 64 pixels do not fit into an image of 106x48 pixels "
-                                         r".height x width.; give a size of at most 48, or 'short'"):
-        TiledTeacher(BlockMean(), size=64).predict([ramp(106, 48)])
+def test_an_image_smaller_than_the_tiles_has_tiles_of_its_shorter_side():
+    smaller = TiledTeacher(BlockMean(), size=64).predict([ramp(106, 48)])
+    short = TiledTeacher(BlockMean(), size='short').predict([ramp(106, 48)])
+    np.testing.assert_array_equal(smaller.maps[0], short.maps[0])
+    assert smaller.maps[0].shape == (9, 4)
 
 
 @pytest.mark.parametrize('setting, message', [
