@@ -19,7 +19,8 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               write_config)
 from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
-from agssp_mm.recipes.labels import check_images, check_same_classes, count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
+                                     read_classes)
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start, start_notes
@@ -119,6 +120,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     for file in (annotations, val_annotations):
         if file:
             check_labelled(loader, listed, file, settings.annotated_images)
+            if found.masks is not None:
+                check_outlines(file)
     identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)

@@ -346,6 +346,10 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(annotations=labels, val_annotations=astray), 'none of the 1 images of .*astray.json exists below'),
     ]:
         assert_refused(tmp_path, images, detector, message, FileNotFoundError, **settings)
+    bare = tmp_path / 'bare.json'
+    bare.write_text(json.dumps(dict(content, annotations=[dict(content['annotations'][0], segmentation=[])])))
+    assert_refused(tmp_path, images, 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'have no segmentation',
+                   annotations=bare, annotated_images=images / 'images')
     config = Config.fromfile(detector)
     config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='gone/resnet.pth')
     write_config(config, tmp_path / 'lost.py', [])

@@ -51,7 +51,7 @@ def draw_detections(cfg: Config, folder: str) -> None:
         ValueError: If the config has no such hook.
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
-    if hook is None or not hook.type.endswith('DetVisualizationHook'):
+    if hook is None or not getattr(hook.type, '__name__', hook.type).endswith('DetVisualizationHook'):
         raise ValueError('--show-dir needs default_hooks.visualization of type DetVisualizationHook in the config, '
                          "as MMDetection's default_runtime.py has it")
     hook.update(draw=True, test_out_dir=folder)

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
+from mmengine.optim.scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 _SCHEMES = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
@@ -78,7 +79,8 @@ def _load(path: Path, source: str | Path, trust: bool) -> Any:
     # Older releases of MMEngine have no list of safe globals.
     list_globals = getattr(mmengine_checkpoint, 'get_torch_safe_globals', list)
     try:
-        with torch.serialization.safe_globals(list_globals()):
+        # Its state names a function of the class itself.
+        with torch.serialization.safe_globals([*list_globals(), OneCycleParamScheduler]):
             return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         if not trust:
@@ -115,18 +117,26 @@ def _fetch(url: str) -> Path:
     """Download what a URL names, unless it is there already, on the main process first; return the file."""
     url = _resolve(url)
     path = _downloaded(url)
-    problem = None
-    if is_main_process() and not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), progress=False)
-        except (URLError, OSError) as error:
-            problem = error
+    if is_main_process():
+        problem = _download(url, path)
     barrier()
+    if not is_main_process():  # of another machine, whose disk has it not
+        problem = _download(url, path)
     if not path.is_file():
-        raise FileNotFoundError(f'cannot download {url} ({problem or "failed on the main process"}); without a network '
+        raise FileNotFoundError(f'cannot download {url} ({problem}); without a network '
                                 f'put the file at {path}, give a local file, or set init_cfg=None') from problem
     return path
+
+
+def _download(url: str, path: Path) -> Exception | None:
+    if path.is_file():
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(path), progress=False)
+    except (URLError, OSError) as error:
+        return error
+    return None
 
 
 def _downloaded(url: str) -> Path:

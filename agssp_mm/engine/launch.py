@@ -56,6 +56,7 @@ def use_mixed_precision(cfg: Config) -> None:
         ValueError: If the config has a wrapper that cannot be switched.
     """
     given = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    given = getattr(given, '__name__', str(given)).rsplit('.', 1)[-1]  # a name, a class or its path
     if given not in ('OptimWrapper', *_MIXED):
         raise ValueError(f'--amp switches OptimWrapper to {_MIXED[0]}, on a CPU to {_MIXED[1]}, but the config has '
                          f'{given}; set optim_wrapper.type in the config instead')

@@ -3,7 +3,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule, is_model_wrapper
-from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import Runner
 from torch import nn
 
@@ -30,10 +29,15 @@ def pretrained_sources(model: nn.Module) -> Iterator[WeightSource]:
         One source per `init_cfg` of type Pretrained, with the name of its module ('' is the model itself).
     """
     for name, module, one in _init_cfgs(model):
-        if one.get('type') in ('Pretrained', PretrainedInit):
+        if last_name(one.get('type')) == 'Pretrained':
             # MMEngine takes a prefix with and without its dot.
             prefix = f"{one['prefix'].rstrip('.')}." if one.get('prefix') else ''
             yield WeightSource(name, module, str(one['checkpoint']), prefix)
+
+
+def last_name(kind: Any) -> str:
+    """Short name of an initialisation: `Pretrained` for that name, for the class and for the path of the class."""
+    return getattr(kind, '__name__', str(kind)).rsplit('.', 1)[-1].removesuffix('Init')
 
 
 def describe_parents(runner: Runner) -> list[dict[str, str | None]]:
@@ -46,7 +50,7 @@ def describe_parents(runner: Runner) -> list[dict[str, str | None]]:
     found = [(source.name or 'model', source.checkpoint, source.checkpoint)
              for source in pretrained_sources(runner.model)]
     for name, _, one in _init_cfgs(runner.model):
-        if one.get('type') == 'EfficientNetLiteImageNet':
+        if last_name(one.get('type')) == 'EfficientNetLiteImageNet':
             path = weights_path(one.get('variant', 'lite0'))
             found.append((name or 'model', path.name, str(path)))
     if runner._load_from and not runner._resume:

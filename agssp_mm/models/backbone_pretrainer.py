@@ -30,7 +30,8 @@ class BackbonePretrainer(BaseModel):
                  init_cfg: dict | list[dict] | None = None) -> None:
         data_preprocessor = dict(data_preprocessor or {})
         data_preprocessor.setdefault('type', 'mmdet.DetDataPreprocessor')
-        if data_preprocessor['type'] in ('mmdet.DetDataPreprocessor', 'DetDataPreprocessor'):
+        kind = data_preprocessor['type']
+        if getattr(kind, '__name__', kind).rsplit('.', 1)[-1] == 'DetDataPreprocessor':
             data_preprocessor.setdefault('pad_seg', True)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)

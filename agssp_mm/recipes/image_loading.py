@@ -13,9 +13,9 @@ PLAIN_LOADER = dict(type='LoadImageFromFile')
 
 def choose_loader(images: ImageList, store: str | Path, is_made: bool, value_range: ValueRange | None = None,
                   value_percentiles: ValueRange | None = None) -> dict[str, Any]:
-    """The transform that reads the images of all stages: MMDetection's own unless it would read others than the teacher.
+    """The transform that reads the images of all stages: MMDetection's own unless it reads others than the teacher.
 
-    It would where grey values are scaled by a range, and where WebP files say how they are to be turned.
+    It does where grey values are scaled by a range, and where WebP files say how they are to be turned.
 
     Args:
         images: The unlabelled images.

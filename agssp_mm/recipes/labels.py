@@ -71,6 +71,21 @@ def check_images(annotations: str | Path, folder: str | Path) -> None:
                                 'relative to as annotated_images (--annotated-images)')
 
 
+def check_outlines(annotations: str | Path) -> None:
+    """Refuse a COCO file with boxes that have no segmentation, which a detector with masks cannot be trained on.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is such a box, or it is no COCO file.
+    """
+    boxes = [one for one in _part(annotations, 'annotations') if not one.get('iscrowd')]
+    bare = [one.get('id') for one in boxes if not one.get('segmentation')]
+    if bare:
+        raise ValueError(f'annotations: {len(bare)} of {len(boxes)} boxes of {annotations} have no segmentation, e.g. '
+                         f'those of the ids {bare[:3]}, but the detector has masks; give outlines, or take a '
+                         'detector without masks')
+
+
 def has_sound_images(annotations: str | Path) -> bool:
     """Whether a COCO file has images without any box.
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from ..engine.weight_sources import last_name
 from .walk import walk
 
 _TIMEOUT = 5.0  # seconds
@@ -76,7 +77,7 @@ def is_reachable(source: str, downloads: bool | None = None) -> bool:
 def _source(key: str, value: object) -> str | None:
     """The checkpoint that a setting names; None if it names none."""
     # Backbones that load by code of their own, such as PVT, read the checkpoint without a type beside it.
-    if key == 'init_cfg' and isinstance(value, dict) and str(value.get('type', 'Pretrained')).endswith('Pretrained'):
+    if key == 'init_cfg' and isinstance(value, dict) and 'Pretrained' in last_name(value.get('type', 'Pretrained')):
         return str(value['checkpoint']) if value.get('checkpoint') else None
     if key.endswith('_ckpt') or key == 'pretrained':
         if isinstance(value, str):
@@ -87,8 +88,7 @@ def _source(key: str, value: object) -> str | None:
 
 
 def _loads(init_cfg: dict) -> bool:
-    kind = str(init_cfg.get('type')).rsplit('.', 1)[-1].removesuffix('Init')  # a name, or the path of a class
-    return 'checkpoint' in init_cfg or kind not in _DRAWN
+    return 'checkpoint' in init_cfg or last_name(init_cfg.get('type')) not in _DRAWN
 
 
 def _as_list(init_cfg: Any) -> list[dict]:

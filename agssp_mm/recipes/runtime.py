@@ -19,7 +19,8 @@ def runtime(detector: SourceDetector, settings: RecipeSettings, stage: str) -> d
         settings: Of the run.
         stage: Names the folder below ``settings.out``.
     """
-    imports = list((detector.config.get('custom_imports') or {}).get('imports') or [])
+    imports = (detector.config.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
     return dict(
         default_scope=detector.scope,
         custom_imports=dict(imports=[*(one for one in imports if one != 'agssp_mm'), 'agssp_mm'],

@@ -51,11 +51,14 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         type='AnomalyMapGenerator', store=settings.store, image_root=_image_root(settings)))
     dataset = _images(settings, held_out=settings.held_out)
     rest = settings.num_images and settings.num_images - settings.held_out
-    batch_size, steps = _steps(settings.batch_size, settings, rest, settings.agbp_epochs, drop_last=True)
+    # A last small batch would disturb the statistics of batch norms. Where the whole set is one batch, that may be
+    # smaller than the list: images that could not be read are no part of it.
+    drop_last = not rest or settings.batch_size < rest // settings.devices
+    batch_size, steps = _steps(settings.batch_size, settings, rest, settings.agbp_epochs, drop_last)
     config = dict(
         runtime(detector, settings, 'agbp'),
         model=dict(type='BackbonePretrainer', backbone=backbone, data_preprocessor=_preprocessor(detector, needs)),
-        train_dataloader=loader(dict(dataset, pipeline=train), settings, batch_size, drop_last=True),
+        train_dataloader=loader(dict(dataset, pipeline=train), settings, batch_size, drop_last=drop_last),
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agbp_epochs,
                        val_interval=settings.agbp_epochs),
         optim_wrapper=agbp_optimizer(settings.agbp_lr),
@@ -95,7 +98,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model, hooks = _detector_model(detector, needs, num_classes=1), []
-    load_from, has_weights = _start_agdp(model, detector, settings)
+    load_from, has_weights = _start_agdp(model, detector, settings, facts)
     kept_statistics: list[dict] = []
     if settings.freeze_backbone:
         if facts.all_frozen is not None:
@@ -184,7 +187,7 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
     """The backbone with the weights that the pretraining starts from, and whether there are any."""
     backbone = copy.deepcopy(detector.model['backbone'])
     if settings.start == 'none' or settings.has_start_file:
-        backbone['init_cfg'] = None
+        backbone = without_weights(backbone)
     if settings.bare_start:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
     has_weights = settings.has_start_file or loads_weights(backbone)
@@ -193,7 +196,8 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
     return backbone, has_weights
 
 
-def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings) -> tuple[str | None, bool]:
+def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings,
+                facts: BackboneFacts) -> tuple[str | None, bool]:
     """Have the model of stage 2 start from what it should.
 
     Returns:
@@ -202,6 +206,8 @@ def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings)
     whole = settings.start if settings.has_start_file and not settings.bare_start else None
     if not settings.agbp_epochs:
         model['backbone'], has_weights = _starting_backbone(detector, settings)
+        if not has_weights:
+            model['backbone'].update(facts.nothing_frozen)  # there is nothing to keep
         return whole, has_weights
     if whole:
         # Neck and head; the backbone of stage 1 is loaded over it.

@@ -3,7 +3,9 @@ import hashlib
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleLR
 
+from agssp_mm.checkpoints import reading
 from agssp_mm.checkpoints.reading import read_checkpoint, sha256, weights_of
 
 
@@ -15,6 +17,13 @@ def test_checkpoints_of_the_runner_are_read(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(state_dict=dict(a=torch.ones(2)), message_hub=dict(loss=HistoryBuffer([1.0], [1]))), path)
     assert torch.equal(read_checkpoint(path)['state_dict']['a'], torch.ones(2))
+
+
+def test_the_one_cycle_schedule_of_the_runner_is_read(tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
+    schedule = OneCycleLR(optimizer, eta_max=0.1, total_steps=4)
+    torch.save(dict(state_dict={}, param_schedulers=[schedule.state_dict()]), tmp_path / 'epoch_1.pth')
+    assert read_checkpoint(tmp_path / 'epoch_1.pth')['param_schedulers'][0]['total_steps'] == 4
 
 
 def test_what_needs_unpickling_is_refused_unless_trusted(tmp_path):
@@ -57,6 +66,14 @@ def test_urls_are_read_from_the_download_folder(tmp_path, monkeypatch):
     torch.save(dict(a=torch.ones(2)), tmp_path / 'checkpoints' / 'resnet50-0676ba61.pth')
     for url in ('https://example.org/weights/resnet50-0676ba61.pth?download=1', 'torchvision://resnet50'):
         assert torch.equal(read_checkpoint(url)['a'], torch.ones(2))
+
+
+def test_a_rank_of_another_machine_downloads_what_its_disk_lacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                        lambda url, path, progress: torch.save(dict(a=torch.ones(2)), path))
+    monkeypatch.setattr(reading, 'is_main_process', lambda: False)
+    assert torch.equal(read_checkpoint('https://a.org/b.pth')['a'], torch.ones(2))
 
 
 def test_an_unreachable_url_says_where_to_put_the_file(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import socket
 import pytest
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
 from agssp_mm.engine import launch
 
@@ -52,6 +53,10 @@ def test_mixed_precision(monkeypatch, config_file):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     launch.use_mixed_precision(cfg)
     assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+    for kind in (OptimWrapper, 'mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper'):  # of configs with imports
+        cfg.optim_wrapper.type = kind
+        launch.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
     with pytest.raises(ValueError, match='the config has ApexOptimWrapper'):
         launch.use_mixed_precision(cfg)

@@ -1,5 +1,6 @@
 import hashlib
 
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS
 
 from agssp_mm.checkpoints.export import save_checkpoint
@@ -10,12 +11,13 @@ def test_only_checkpoints_are_sources(toys):
     model = MODELS.build(toys.model(init_cfg=dict(type='Pretrained', checkpoint='b.pth')))
     model.backbone.init_cfg = [dict(type='Kaiming', layer='Conv2d'),
                                dict(type='Pretrained', checkpoint='a.pth', prefix='backbone.'),
-                               dict(type='Pretrained', checkpoint='c.pth', prefix='backbone')]
+                               dict(type=PretrainedInit, checkpoint='c.pth', prefix='backbone'),
+                               dict(type='mmengine.model.weight_init.PretrainedInit', checkpoint='e.pth')]
     # MMEngine initialises its own modules only.
     model.backbone.stages.init_cfg = dict(type='Pretrained', checkpoint='d.pth')
     found = [(source.name, source.module, source.checkpoint, source.prefix) for source in pretrained_sources(model)]
     assert found == [('', model, 'b.pth', ''), ('backbone', model.backbone, 'a.pth', 'backbone.'),
-                     ('backbone', model.backbone, 'c.pth', 'backbone.')]
+                     ('backbone', model.backbone, 'c.pth', 'backbone.'), ('backbone', model.backbone, 'e.pth', '')]
 
 
 def test_parents_carry_their_hash_where_there_is_a_file(make_runner, tmp_path):

@@ -28,6 +28,10 @@ def test_preprocessing_pads_maps_as_no_image_unless_told_otherwise(model):
     assert model.data_preprocessor.pad_seg and model.data_preprocessor.seg_pad_value == 255
     plain = MODELS.build(dict(type='BackbonePretrainer', backbone=BACKBONE, data_preprocessor=dict(pad_seg=False)))
     assert not plain.data_preprocessor.pad_seg
+    from mmdet.models import DetDataPreprocessor
+    by_class = MODELS.build(dict(type='BackbonePretrainer', backbone=BACKBONE,
+                                 data_preprocessor=dict(type=DetDataPreprocessor)))
+    assert by_class.data_preprocessor.pad_seg
     other = MODELS.build(dict(type='BackbonePretrainer', backbone=BACKBONE,
                               data_preprocessor=dict(type='mmpretrain.SelfSupDataPreprocessor')))
     assert type(other.data_preprocessor).__name__ == 'SelfSupDataPreprocessor'

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from agssp_mm.recipes.labels import check_images, check_same_classes, count_images, has_sound_images, read_classes
+from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
+                                     read_classes)
 from mmdet.datasets import CocoDataset
 
 
@@ -71,6 +72,14 @@ def test_whether_there_are_images_without_a_box(tmp_path):
         has_sound_images(write(tmp_path / 'c.json', dict(images=[dict(name='x')], annotations=[])))
     with pytest.raises(ValueError, match='not a COCO JSON with "annotations"'):
         has_sound_images(write(tmp_path / 'd.json', dict(images=images)))
+
+
+def test_boxes_without_an_outline_for_masks(tmp_path):
+    outlined = dict(id=1, segmentation=[[0, 0, 4, 0, 4, 4]])
+    check_outlines(write(tmp_path / 'a.json', dict(annotations=[outlined, dict(id=2, iscrowd=1)])))
+    path = write(tmp_path / 'b.json', dict(annotations=[outlined, dict(id=7), dict(id=8, segmentation=[])]))
+    with pytest.raises(ValueError, match=r'2 of 3 boxes of .*b.json have no segmentation.*\[7, 8\].*has masks'):
+        check_outlines(path)
 
 
 def test_labels_whose_images_are_elsewhere(tmp_path):

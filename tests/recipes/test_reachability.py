@@ -12,6 +12,7 @@ def test_what_cannot_be_reached_becomes_none_and_is_named(tmp_path):
         backbone=dict(init_cfg=pretrained, pretrained=True),
         neck=dict(init_cfg=dict(type='Pretrained', checkpoint=str(here))),
         own_loader=dict(init_cfg=dict(checkpoint='https://nowhere.invalid/pvt.pth')),
+        by_class=dict(init_cfg=dict(type='mmengine.model.weight_init.PretrainedInit', checkpoint='torchvision://vgg')),
         bbox_head=[dict(init_cfg=[dict(type='Normal', std=0.01), pretrained]), dict(init_cfg=dict(type='Xavier'))],
         teacher_ckpt='https://nowhere.invalid/teacher.pth')
     left_out = drop_unreachable(model, downloads=False)
@@ -19,11 +20,12 @@ def test_what_cannot_be_reached_becomes_none_and_is_named(tmp_path):
         backbone=dict(init_cfg=None, pretrained=False),
         neck=dict(init_cfg=dict(type='Pretrained', checkpoint=str(here))),
         own_loader=dict(init_cfg=None),
+        by_class=dict(init_cfg=None),
         bbox_head=[dict(init_cfg=[dict(type='Normal', std=0.01)]), dict(init_cfg=dict(type='Xavier'))],
         teacher_ckpt=None)
     assert sorted(left_out) == ['https://huggingface.co/timm', 'https://nowhere.invalid/pvt.pth',
                                 'https://nowhere.invalid/teacher.pth',
-                                'torchvision://resnet18', 'torchvision://resnet18']
+                                'torchvision://resnet18', 'torchvision://resnet18', 'torchvision://vgg']
 
 
 def test_files_urls_and_torchs_own_folder(tmp_path, monkeypatch):

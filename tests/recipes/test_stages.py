@@ -229,11 +229,38 @@ def test_without_stage_one_stage_two_starts_from_what_stage_one_would(shrunk, se
     alone = stages_of(config, settings(agbp_epochs=0, start='none'))[1]['agdp']
     assert (alone.load_from, alone.model.backbone.init_cfg) == (None, None)
     assert dict(type='NormEvalHook') not in alone.custom_hooks
+    assert (alone.model.backbone.frozen_stages, alone.model.backbone.norm_eval) == (-1, False)  # nothing to keep
     alone = stages_of(config, settings(agbp_epochs=0, start='coco.pth'))[1]['agdp']
     assert (alone.load_from, alone.model.backbone.init_cfg) == ('coco.pth', None)
     assert 'init_cfg' not in alone.model
     alone = stages_of(config, settings(agbp_epochs=0, start='r18.pth', bare_start=True))[1]['agdp']
     assert (alone.load_from, alone.model.backbone.init_cfg) == (None, dict(type='Pretrained', checkpoint='r18.pth'))
+
+
+@pytest.mark.parametrize('start', ['none', 'r18.pth'])
+def test_weights_named_the_old_way_give_way_to_the_start(shrunk, settings, start):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.pop('init_cfg')
+    config.model.backbone.pretrained = 'torchvision://resnet18'
+    detector = read_detector(config, downloads=True)
+    agbp = derive_agbp(detector, settings(start=start, bare_start=start != 'none'), needs=InputNeeds(32))
+    assert agbp.model.backbone.pretrained is None
+    assert (agbp.model.backbone.init_cfg or {}).get('checkpoint') == (None if start == 'none' else start)
+    assert agbp.model.backbone.frozen_stages == (-1 if start == 'none' else 2)
+
+
+@pytest.mark.parametrize('num_images, batch_size, dropped', [(9, 9, False), (40, 16, True)])
+def test_the_only_batch_of_stage_one_may_lack_an_image(shrunk, settings, num_images, batch_size, dropped):
+    detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
+    agbp = derive_agbp(detector, settings(num_images=num_images, batch_size=16), needs=InputNeeds(32))
+    assert (agbp.train_dataloader.batch_size, agbp.train_dataloader.drop_last) == (batch_size, dropped)
+
+
+def test_imports_given_as_one_name(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.custom_imports = dict(imports='json.tool')
+    for stage in stages_of(config, settings())[1].values():
+        assert stage.custom_imports.imports == ['json.tool', 'agssp_mm']
 
 
 def test_yolox_keeps_its_switch_and_average_but_not_its_sizes(shrunk, settings):
