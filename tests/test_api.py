@@ -365,6 +365,8 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
     (dict(model=dict(type='RetinaNet', bbox_head=dict(type='RetinaHead'))), 'has no backbone'),
     (dict(model=dict(type='RetinaNet', backbone=dict(type='ResNett'))), "unknown type of the backbone.*'ResNett'"),
     (dict(model=dict(type='RetinaNet', backbone=dict(type='_FrozenBackbone'))), '_FrozenBackbone is frozen'),
+    (dict(default_scope='mmpretrain', model=dict(type='mmdet.RetinaNet', backbone=dict(type='mmdet.ResNet', depth=18))),
+     "default_scope='mmpretrain', where MMDetection's types.* are not found; give it default_scope='mmdet'"),
 ])
 def test_configs_that_cannot_be_pretrained_are_refused(images, tmp_path, changes, message):
     write_config(Config({key: value for key, value in changes.items() if value}), tmp_path / 'bad.py', [])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import ConfigParsingError
+from mmengine.registry import HOOKS
 from mmengine.utils import get_installed_path, is_installed
 
 from .._dependencies import import_optional
@@ -104,6 +105,11 @@ def _check(model: dict, name: str, scope: str) -> None:
     if not isinstance(backbone, dict):
         raise ValueError(f'{name} has no backbone: model.backbone is {backbone!r}, and there is nothing to pretrain')
     model_class(backbone, scope, f'backbone in {name}')
+    with HOOKS.switch_scope_and_registry(scope) as registry:
+        if registry.get('DetVisualizationHook') is None:
+            raise ValueError(f"{name} has default_scope='{scope}', where MMDetection's types, of which the stages are "
+                             f"made, are not found; give it default_scope='mmdet' and the types of {scope} their "
+                             f"prefix, such as type='{scope}.{model['type'].rsplit('.', 1)[-1]}'")
 
 
 def _load(source: str | Path | Config) -> Config:
