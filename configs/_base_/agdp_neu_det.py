@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=image_size, ratio_range=(1.0, 1.5), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size),
+    dict(type='RandomCrop', crop_size=image_size),  # passes over images, and crops, without a pseudo box
     dict(type='PasteDefects'),  # exact boxes beside those of the maps; the paper has none
     dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical']),
     dict(type='PhotoMetricDistortion'),
