@@ -51,9 +51,9 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         type='AnomalyMapGenerator', store=settings.store, image_root=_image_root(settings)))
     dataset = _images(settings, held_out=settings.held_out)
     rest = settings.num_images and settings.num_images - settings.held_out
-    # A last small batch would disturb the statistics of batch norms. Where the whole set is one batch, that may be
-    # smaller than the list: images that could not be read are no part of it.
-    drop_last = not rest or settings.batch_size < rest // settings.devices
+    # A last small batch would disturb the statistics of batch norms. Of a small set it stays, or nothing might be left:
+    # images that could not be read are listed, but are no part of the set.
+    drop_last = not rest or 2 * settings.batch_size <= rest // settings.devices
     batch_size, steps = _steps(settings.batch_size, settings, rest, settings.agbp_epochs, drop_last)
     config = dict(
         runtime(detector, settings, 'agbp'),
