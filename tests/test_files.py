@@ -24,3 +24,10 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
         file.write(b'half')
         raise RuntimeError
     assert path.read_text() == 'old' and os.listdir(tmp_path) == ['a.txt']
+
+
+def test_an_error_is_told_though_the_temporary_file_is_gone(tmp_path):
+    with pytest.raises(ValueError, match='the real one'), write_atomically(tmp_path / 'a.txt'):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        raise ValueError('the real one')

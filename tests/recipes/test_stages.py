@@ -250,7 +250,7 @@ def test_weights_named_the_old_way_give_way_to_the_start(shrunk, settings, start
 
 
 @pytest.mark.parametrize('num_images, batch_size, dropped', [(9, 9, False), (17, 16, False), (40, 16, True)])
-def test_stage_one_of_a_small_set_has_a_batch_though_images_are_unreadable(shrunk, settings, num_images, batch_size, dropped):
+def test_a_small_set_keeps_its_last_batch_in_stage_one(shrunk, settings, num_images, batch_size, dropped):
     detector = read_detector(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), downloads=False)
     agbp = derive_agbp(detector, settings(num_images=num_images, batch_size=16), needs=InputNeeds(32))
     assert (agbp.train_dataloader.batch_size, agbp.train_dataloader.drop_last) == (batch_size, dropped)
