@@ -18,7 +18,8 @@ from ..teachers.base import Teacher
 from .decoding import DecodedBatch, ImageReader, decode_batches
 from .finish import finish_store
 from .plan import PlannedImage, read_plan
-from .prepare import StoreSettings, prepare_store
+from .prepare import StoreSettings, check_place, prepare_store
+from .single_writer import single_writer
 from .store import PLAN_NAME, MapStore, fault_of
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -79,21 +80,27 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
         fitted_state: What the teacher learned elsewhere, as of its ``state_dict``; it then learns nothing here.
 
     Raises:
-        ValueError: If the store was made from other images, by another teacher or with other settings, or if no image
-            can be read.
+        ValueError: If the store was made from other images, by another teacher or with other settings, if another
+            run writes to it, or if no image can be read.
     """
     settings = StoreSettings(batch_size, seed, value_range, value_percentiles,
                              None if fitted_state is None else _digest(fitted_state))
     settings.check()
     if fitted_state is not None:
         teacher.load_state_dict(dict(fitted_state))
+    store_path = Path(store_path)
+    check_place(images, store_path)
+    with single_writer(store_path):
+        return _generate(images, teacher, store_path, settings)
+
+
+def _generate(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings) -> GenerationSummary:
     started = time.monotonic()
     rank, world_size = get_dist_info()
-    store_path = Path(store_path)
     prepare_store(images, teacher, store_path, settings)
     store = MapStore.open(store_path, partial=True)
     plan = read_plan(store_path / PLAN_NAME)
-    batches = [plan[start:start + batch_size] for start in range(0, len(plan), batch_size)]
+    batches = [plan[start:start + settings.batch_size] for start in range(0, len(plan), settings.batch_size)]
     open_batches = [batch for batch in batches[rank::world_size] if not _is_done(batch, store)]
     worker = _BatchWorker(store, teacher, ImageReader(images.root, store.scaling))
     worker.run(open_batches, len(plan) // world_size)

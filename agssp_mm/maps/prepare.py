@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import barrier, get_rank
 from tqdm import tqdm
 
-from ..files import TEMPORARY_PREFIX, write_atomically
+from ..files import write_atomically
 from ..images import ImageList, ValueRange, ValueScaling
 from ..images.scaling import check_percentiles, check_value_range
 from ..teachers.asking import ask_for_each
@@ -56,26 +56,33 @@ class StoreSettings(NamedTuple):
             check_percentiles(self.value_percentiles)
 
 
+def check_place(images: ImageList, store_path: Path) -> None:
+    """Refuse a store where none can be.
+
+    Raises:
+        ValueError: If it is a file, or the folder of the images.
+    """
+    if store_path.exists() and not store_path.is_dir():
+        raise ValueError(f'the map store {store_path} is a file; give the path of a folder, new or of a started store')
+    if store_path.resolve() == images.root.resolve():
+        raise ValueError(f'the map store {store_path} is the folder of the images; give a folder of its own')
+
+
 def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings) -> None:
     """Make a new store ready for its maps, or check that an existing one belongs to this run; all ranks call it.
 
     Afterwards the teacher of every rank holds the fitted state of the store.
 
     Raises:
-        ValueError: If the store was made from other images, by another teacher or with other settings.
+        ValueError: If the store was made from other images, by another teacher or with other settings, or if the
+            teacher cannot tell its images apart.
     """
-    if store_path.exists() and not store_path.is_dir():
-        raise ValueError(f'the map store {store_path} is a file; give the path of a folder, new or of a started store')
+    teacher.check_names([entry.name for entry in images])
     identity = _identity(images, teacher, settings)
-    if store_path.resolve() == images.root.resolve():
-        raise ValueError(f'the map store {store_path} is the folder of the images; give a folder of its own')
     if (store_path / META_NAME).is_file():
         _check_identity(MapStore.open(store_path, partial=True), identity)
         plan = read_plan(store_path / PLAN_NAME)
         check_content([(one.key, images.root / one.name) for one in plan], settings.seed, store_path)
-    if get_rank() == 0:
-        for leftover in store_path.rglob(f'{TEMPORARY_PREFIX}*'):  # of a killed run; nobody writes yet
-            leftover.unlink()
     barrier()  # nobody may look for maps.json after rank 0 has written a new one
     if not (store_path / META_NAME).is_file():
         if get_rank() == 0:
@@ -101,7 +108,6 @@ def _check_identity(store: MapStore, identity: dict[str, Any]) -> None:
 
 def _start_store(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings,
                  identity: dict[str, Any]) -> None:
-    store_path.mkdir(parents=True, exist_ok=True)
     plan = make_plan(images, store_path, settings.seed)
     scaling = _scaling(images.root, plan, settings)
     reader = ImageReader(images.root, scaling)

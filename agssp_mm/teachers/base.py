@@ -56,6 +56,16 @@ class Teacher(ABC):
             images: (H, W, 3) uint8 BGR arrays; sizes may differ within the batch.
         """
 
+    def check_names(self, names: Sequence[str]) -> None:  # noqa: B027, most teachers take any names
+        """Refuse a list of images before the first of them is read; for teachers that use their names.
+
+        Args:
+            names: Of all images.
+
+        Raises:
+            ValueError: If names leave open what belongs to which image.
+        """
+
     def fit(self, images: Iterable[np.ndarray]) -> None:  # noqa: B027, to learn nothing is allowed
         """Learn from unlabelled images; a teacher that learns nothing keeps this default.
 

@@ -77,6 +77,10 @@ class EnsembleTeacher(Teacher):
             member.to(device)
         return self
 
+    def check_names(self, names: Sequence[str]) -> None:
+        for member in self._members:
+            member.check_names(names)
+
     def fit(self, images: Iterable[np.ndarray]) -> None:
         """Fit every member, then their scales on a sample.
 

@@ -1,5 +1,7 @@
 """Finding and reading maps that other tools have written."""
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -75,6 +77,25 @@ class MapFolder:
         if len(best) > 1:
             raise NoMapError(f'several maps of {name} in {self.folder}: {best[:3]}; keep one')
         return self.folder / best[0]
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Refuse images that would share a map.
+
+        Args:
+            names: POSIX paths of all images below their root.
+
+        Raises:
+            ValueError: If one file would be the map of two of them, as with ``a.npy`` in a flat folder and images
+                ``x/a.png`` and ``y/a.png``.
+        """
+        owners: dict[Path, str] = {}
+        for name in names:
+            with suppress(NoMapError):
+                owner = owners.setdefault(path := self.find(name), name)
+                if owner != name:
+                    raise ValueError(f'{path} would be the map of {owner} and of {name}; put each map into a folder '
+                                     'named as that of its image, or give it the name of its image with the ending, '
+                                     'as a.jpg.npy')
 
 
 def read_map_file(path: Path) -> np.ndarray:

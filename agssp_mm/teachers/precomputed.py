@@ -1,5 +1,5 @@
 """Maps that another tool has made, as a teacher."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ class PrecomputedTeacher(Teacher):
     @property
     def settings(self) -> dict[str, Any]:
         return self._settings
+
+    def check_names(self, names: Iterable[str]) -> None:
+        self._maps.check_names(names)
 
     def predict(self, images: Sequence[np.ndarray], names: Sequence[str] | None = None) -> AnomalyMaps:
         """Look the maps up.

@@ -223,6 +223,25 @@ def test_a_file_is_no_store(image_folder, toy_teacher, tmp_path):
         generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
 
 
+def test_two_runs_on_one_store_are_kept_apart(image_folder, toy_teacher, tmp_path):
+    class Nested(type(toy_teacher)):
+        def fit(self, images):
+            abandoned.touch()
+            super().fit(images)
+
+        def predict(self, images):
+            with pytest.raises(ValueError, match='another run is writing to the map store .*s; wait for its end'):
+                generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's')
+            assert abandoned.exists()  # it is not known whose it is
+            return super().predict(images)
+
+    abandoned = tmp_path / 's' / '.writing-x'
+    teacher = Nested()
+    generate_maps(list_images(image_folder), teacher, tmp_path / 's')
+    generate_maps(list_images(image_folder), teacher, tmp_path / 's')  # the lock is gone with its run
+    assert not abandoned.exists()
+
+
 def test_progress_of_long_runs_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd, monkeypatch):
     generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'short')
     assert capfd.readouterr().err == ''

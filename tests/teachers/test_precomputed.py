@@ -7,6 +7,7 @@ from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.teachers.base import NoMapError
+from agssp_mm.teachers.ensemble import EnsembleTeacher
 from agssp_mm.teachers.precomputed import PrecomputedTeacher
 from agssp_mm.teachers.tiling import TiledTeacher
 
@@ -62,6 +63,23 @@ def test_images_that_differ_by_suffix_keep_their_own_maps(tmp_path):
     put(tmp_path / 'a.jpg.npy')
     put(tmp_path / 'a.png.npy', RAW * 2)
     assert read(tmp_path, 'a.jpg').maps[0][0, 1] == 1 and read(tmp_path, 'a.png').maps[0][0, 1] == 2
+
+
+@pytest.mark.parametrize('images', [('x/a.png', 'y/a.png'), ('a.jpg', 'a.png')])
+@pytest.mark.parametrize('wrap', [lambda teacher: teacher, lambda teacher: EnsembleTeacher([teacher, 'texture'])])
+def test_a_map_that_two_images_would_share_stops_the_run_before_the_first(tmp_path, images, wrap):
+    put(tmp_path / 'maps' / 'a.npy')
+    for name in images:
+        put(tmp_path / 'images' / name, np.zeros((6, 8, 3), np.uint8))
+    teacher = wrap(PrecomputedTeacher(tmp_path / 'maps', scale=1.0))
+    with pytest.raises(ValueError, match=f'a.npy would be the map of {images[0]} and of {images[1]}; put each map'):
+        generate_maps(list_images(tmp_path / 'images'), teacher, tmp_path / 'store')
+    assert not (tmp_path / 'store' / 'maps.json').exists()
+    for name in images:
+        put(tmp_path / 'maps' / f'{name}.npy')
+    summary = generate_maps(list_images(tmp_path / 'images'), PrecomputedTeacher(tmp_path / 'maps', scale=1.0),
+                            tmp_path / 'store')
+    assert summary.num_written == 2
 
 
 @pytest.mark.parametrize('values, message', [
