@@ -12,6 +12,8 @@ from pathlib import Path
 import mmengine
 import pytest
 import torch
+from mmdet.engine.hooks import DetVisualizationHook
+from mmengine.config import Config
 
 from agssp_mm.cli import run_command
 from agssp_mm.datasets.synthetic import make_dataset
@@ -223,6 +225,16 @@ def test_bad_input_to_test(toy, capsys, arguments, message):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith('test.py: error: ')
     assert message in error
+
+
+@pytest.mark.parametrize('named', ['DetVisualizationHook', 'mmdet.DetVisualizationHook', DetVisualizationHook])
+def test_drawing_knows_the_hook_by_name_and_by_class(named):
+    spec = importlib.util.spec_from_file_location('test_script', ROOT / 'tools' / 'test.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cfg = Config(dict(default_hooks=dict(visualization=dict(type=named))))
+    module.draw_detections(cfg, 'drawn')
+    assert cfg.default_hooks.visualization == dict(type=named, draw=True, test_out_dir='drawn')
 
 
 def test_a_class_count_that_does_not_fit_is_one_line(toy, capsys):
