@@ -55,7 +55,8 @@ def short_schedule(epochs: int, iterations: int | None) -> list[dict]:
 
     Args:
         epochs: Length of the training.
-        iterations: Its length in steps, where it is known; the warm-up takes a tenth of them at most.
+        iterations: Its length in steps, where it is known, or with AGDP, whose images may have no box, the most that
+            there can be; the warm-up takes a tenth of them at most.
     """
     warm_up = WARM_UP if iterations is None else min(WARM_UP, iterations // 10)
     # MMEngine's reaches the full rate in its last step: with a single one, the rate would stay where it starts.

@@ -98,8 +98,10 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model, hooks = _detector_model(detector, needs, num_classes=1), []
-    load_from, has_weights = _start_agdp(model, detector, settings, facts)
+    load_from, has_weights = _start_agdp(model, detector, settings)
     kept_statistics: list[dict] = []
+    if not has_weights:
+        model['backbone'].update(facts.nothing_frozen)  # there is nothing to keep
     if settings.freeze_backbone:
         if facts.all_frozen is not None:
             model['backbone'].update(facts.all_frozen)
@@ -151,6 +153,8 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
     model = _detector_model(detector, needs, num_classes=len(settings.classes))
+    if not _starting_backbone(detector, settings)[1]:
+        model['backbone'].update(facts.nothing_frozen)  # stages that rest would be those of a short pretraining
     kept_statistics = [dict(type='NormEvalHook')] if facts.has_batch_norm else []
     original = detector.config.get('test_dataloader')
     train, test = finetune_pipelines(_rounded(settings.image_size, needs), settings.image_loader, detector.masks,
@@ -196,23 +200,21 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
     return backbone, has_weights
 
 
-def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings,
-                facts: BackboneFacts) -> tuple[str | None, bool]:
+def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings) -> tuple[str | None, bool]:
     """Have the model of stage 2 start from what it should.
 
     Returns:
-        What the runner loads, and whether the backbone has statistics of a training to keep.
+        What the runner loads, and whether the pretraining began with weights, so that stages and statistics may rest.
     """
     whole = settings.start if settings.has_start_file and not settings.bare_start else None
+    starting, has_weights = _starting_backbone(detector, settings)
     if not settings.agbp_epochs:
-        model['backbone'], has_weights = _starting_backbone(detector, settings)
-        if not has_weights:
-            model['backbone'].update(facts.nothing_frozen)  # there is nothing to keep
+        model['backbone'] = starting
         return whole, has_weights
     if whole:
         # Neck and head; the backbone of stage 1 is loaded over it.
         model['init_cfg'] = dict(type='Pretrained', checkpoint=whole)
-    return str(Path(settings.out) / 'backbone.pth'), settings.start != 'none'
+    return str(Path(settings.out) / 'backbone.pth'), has_weights
 
 
 def _detector_model(detector: SourceDetector, needs: InputNeeds, num_classes: int) -> dict:

@@ -24,7 +24,6 @@ def move_hooks(config: Any, epochs: int, iterations: int | None, plain_pipeline:
         plain_pipeline: Without strong augmentation.
     """
     old = (config.get('train_cfg') or {}).get('max_epochs')
-    share = epochs / old if old else None
     hooks = []
     for hook in copy.deepcopy(config.get('custom_hooks') or []):
         hook = hook.to_dict() if hasattr(hook, 'to_dict') else dict(hook)
@@ -32,19 +31,28 @@ def move_hooks(config: Any, epochs: int, iterations: int | None, plain_pipeline:
         if kind in _LEFT_OUT:
             continue
         timed = [key for key in hook if key in ('num_last_epochs', 'begin_epoch') or key.endswith('switch_epoch')]
-        if timed and share is None:
+        if timed and not old:
             print_log(f'{kind} left out: it switches at an epoch, and the config does not train by epochs', 'current',
                       logging.WARNING)
             continue
         for key in timed:
             if hook[key]:
-                hook[key] = max(round(hook[key] * share), 1)
+                hook[key] = _moved(hook[key], key, old, epochs)
         if 'switch_pipeline' in hook:
             hook['switch_pipeline'] = plain_pipeline
         if kind == 'EMAHook':
             _shorten_average(hook, iterations)
         hooks.append(hook)
     return hooks
+
+
+def _moved(time: int, key: str, old: int, epochs: int) -> int:
+    """A time in epochs, or a number of last epochs, as the same share of another training.
+
+    What is switched within the long training is switched within the short one too, for its last epoch at least.
+    """
+    moved = max(round(time * epochs / old), 1)
+    return min(moved, max(epochs - 1, 1)) if key.endswith('switch_epoch') and time < old else moved
 
 
 def needs_mix_dataset(hooks: list[dict]) -> bool:
@@ -57,6 +65,9 @@ def _shorten_average(hook: dict, iterations: int | None) -> None:
         return
     hook['begin_iter'] = 0
     horizon = max(iterations // _AVERAGING_SHARE, 1)
+    kind = str(hook.get('ema_type', 'ExponentialMovingAverage'))
+    if 'Stochastic' in kind:
+        return  # the plain mean of all steps has no momentum
     hook['momentum'] = min(max(hook.get('momentum', 0.0002), 1 / (horizon + 1)), 0.5)
-    if 'ExpMomentum' in str(hook.get('ema_type')):
+    if 'ExpMomentum' in kind:
         hook['gamma'] = min(hook.get('gamma', 2000), horizon)

@@ -166,23 +166,37 @@ def test_a_backbone_that_draws_its_numbers_has_no_weights_to_keep(shrunk, settin
     assert agbp.model.backbone.init_cfg == dict(type='Kaiming', layer='Conv2d')
 
 
-def test_without_weights_nothing_is_frozen_in_stage_one(shrunk, settings):
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
-    assert stages['agbp'].model.backbone.frozen_stages == -1
+@pytest.fixture
+def with_weights(shrunk, tmp_path):
+    (tmp_path / 'weights.pth').touch()  # what can be reached counts
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    return config
+
+
+@pytest.mark.parametrize('agbp_epochs', [0, 1])
+@pytest.mark.parametrize('start', ['imagenet', 'none'])  # the shrunk one names no weights itself
+def test_without_weights_nothing_rests_in_any_stage(shrunk, settings, start, agbp_epochs):
+    given = settings(start=start, agbp_epochs=agbp_epochs)
+    for name, stage in stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), given)[1].items():
+        assert stage.model.backbone.frozen_stages == -1 and not stage.model.backbone.norm_eval
+        assert (dict(type='NormEvalHook') in stage.custom_hooks) == (name == 'finetune')
+    given = settings(start=start, freeze_backbone=True)
+    stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), given)[1]
     assert stages['agdp'].model.backbone.frozen_stages == 4
-    assert stages['finetune'].model.backbone.frozen_stages == 1
 
 
-def test_the_backbone_learns_in_stage_two_but_for_the_statistics_of_its_weights(shrunk, settings):
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings())
-    assert stages['agdp'].model.backbone.frozen_stages == 1
-    assert dict(type='NormEvalHook') in stages['agdp'].custom_hooks
+def test_the_backbone_learns_in_stage_two_but_for_the_statistics_of_its_weights(with_weights, settings):
+    _, stages = stages_of(with_weights, settings())
+    for name in ('agdp', 'finetune'):
+        assert stages[name].model.backbone.frozen_stages == 1
+        assert dict(type='NormEvalHook') in stages[name].custom_hooks
     assert not stages['agdp'].find_unused_parameters
-    assert dict(type='NormEvalHook') in stages['finetune'].custom_hooks
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='none'))
+    _, stages = stages_of(with_weights, settings(start='none'))
     assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
-    _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(freeze_backbone=True))
+    _, stages = stages_of(with_weights, settings(freeze_backbone=True))
     assert dict(type='NormEvalHook') not in stages['agdp'].custom_hooks
+    assert stages['finetune'].model.backbone.frozen_stages == 1
 
 
 def test_a_backbone_without_batch_statistics_has_none_to_keep(shrunk, settings):

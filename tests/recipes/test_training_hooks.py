@@ -1,3 +1,5 @@
+import pytest
+
 from agssp_mm.recipes.training_hooks import move_hooks, needs_mix_dataset
 
 PLAIN = [dict(type='Pack')]
@@ -12,6 +14,20 @@ def test_switches_keep_their_share_of_the_training():
                      dict(type='YOLOXModeSwitchHook', num_last_epochs=2)]
     assert needs_mix_dataset(moved)
     assert not needs_mix_dataset(moved[:1])
+
+
+@pytest.mark.parametrize('long, old, short, moved', [
+    (280, 300, 6, 5),  # the last epoch is without strong augmentation
+    (300, 300, 6, 6), (280, 300, 1, 1), (150, 300, 6, 3), (1, 300, 6, 1)])
+def test_a_switch_within_the_training_stays_within(long, old, short, moved):
+    config = dict(train_cfg=dict(max_epochs=old), custom_hooks=[dict(type='PipelineSwitchHook', switch_epoch=long)])
+    assert move_hooks(config, short, 100, PLAIN)[0]['switch_epoch'] == moved
+
+
+def test_the_plain_mean_of_all_steps_keeps_its_settings():
+    hook = dict(type='EMAHook', ema_type='StochasticWeightAverage')
+    moved, = move_hooks(dict(custom_hooks=[hook]), 4, 990, PLAIN)
+    assert moved == dict(hook, begin_iter=0)
 
 
 def test_averages_look_back_over_a_tenth_of_the_steps():

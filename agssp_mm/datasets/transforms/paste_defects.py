@@ -157,9 +157,13 @@ def _as_masks(masks: np.ndarray, like: Any) -> Any:
 
 
 def _outlines(mask: np.ndarray) -> list[np.ndarray]:
-    parts = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    polygons = [part.reshape(-1).astype(np.float64) for part in parts if len(part) >= 3]
-    if not polygons:  # a line of one pixel has no area inside its outline
-        left, top, right, bottom = boxes_of(mask[None])[0].tolist()
-        polygons = [np.array([left, top, right, top, right, bottom, left, bottom])]
-    return polygons
+    """Outer edges of the pixels, not the lines through their centres: exact, and thin parts keep their area.
+
+    OpenCV joins the centres of border pixels. With each pixel twice as long, the first half of one lies at its near
+    edge, the second at its far one.
+    """
+    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    parts = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    edges = [(part[:, 0] + 1) // 2 for part in parts]
+    corners = [edge[(edge != np.roll(edge, 1, axis=0)).any(axis=1)] for edge in edges]
+    return [corner.reshape(-1).astype(np.float64) for corner in corners]
