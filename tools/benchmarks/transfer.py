@@ -19,8 +19,8 @@ from mmengine.config import DictAction
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the demo's parts train and pair by seeds too
 
 from transfer_parts.curve import draw_curve  # noqa: E402
-from transfer_parts.grid import INITS, RECIPES, Run, make_grid  # noqa: E402
-from transfer_parts.leaks import check_names, check_unseen  # noqa: E402
+from transfer_parts.grid import INITS, RECIPES, Run, make_grid, options_of  # noqa: E402
+from transfer_parts.leaks import check_apart, check_names, check_unseen  # noqa: E402
 from transfer_parts.records import append_line, is_done, read_lines, versions  # noqa: E402
 from transfer_parts.stages import Bench, count_images, finetune, metrics_of, pretrain  # noqa: E402
 from transfer_parts.summary import format_summary  # noqa: E402
@@ -37,6 +37,7 @@ standard deviation over the seeds, paired differences to the best ImageNet row w
 over the seeds that both have, and in the last columns to the ImageNet row of as many epochs. `oracle` is the same AGDP
 on the true boxes without their classes: a ceiling, never a result.
 '''
+TRAIN_FOLDER = 'images/train/'
 SUMMARY = 'fine-tune from several initialisations and compare them'
 
 
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
                      detector=args.detector, recipe=args.recipe, epochs=args.epochs, image_size=args.image_size,
                      amp=args.amp)
     lines = read_lines([args.out])
-    left = [one for one in runs if not is_done(one, lines)]
+    left = [one for one in runs if not is_done(one, lines, options_of(one, bench.options))]
     print(f'{len(runs)} runs, {len(runs) - len(left)} of them done', flush=True)
     start = time.monotonic()
     for number, one in enumerate(left, 1):
@@ -125,7 +126,7 @@ def prepare(args: argparse.Namespace) -> Bench:
 
     Raises:
         FileNotFoundError: If data, store or checkpoint are missing.
-        ValueError: If an option is missing, or the evaluation leaks into the pretraining.
+        ValueError: If an option is missing, or the evaluation leaks into the pretraining or the labels.
     """
     if args.out is None:
         raise ValueError('give --out, the file that the result lines are appended to, or --summary')
@@ -142,6 +143,9 @@ def prepare(args: argparse.Namespace) -> Bench:
                                 f'(tools/generate_maps.py makes it); got {args.store}')
     check_names(data_root / 'annotations' / 'train.json')
     split_folder, names = _split_names(data_root, args.split)
+    if split_folder == TRAIN_FOLDER:
+        for labels in args.labels:
+            check_apart(*(data_root / 'annotations' / f'{name}.json' for name in (labels, args.split)))
     args.work_dir.mkdir(parents=True, exist_ok=True)
     listed = args.work_dir / f'{args.dataset}-{args.split}-pretraining.txt'
     with write_atomically(listed) as file:
@@ -164,7 +168,7 @@ def _split_names(data_root: Path, split: str) -> tuple[str, list[str]]:
     if not apart and not other <= train:
         raise ValueError(f'{split} has no folder images/{split} of its own, and {len(other - train)} of its images are '
                          'not in train')
-    return f'images/{split if apart else "train"}/', sorted(everything if apart else everything - other)
+    return f'images/{split}/' if apart else TRAIN_FOLDER, sorted(everything if apart else everything - other)
 
 
 def measure(bench: Bench, one: Run, out: Path) -> None:
@@ -174,6 +178,7 @@ def measure(bench: Bench, one: Run, out: Path) -> None:
     folder = finetune(bench, one, weights)
     config = (folder / 'config.py').read_text(encoding='utf-8')
     append_line(out, one, metrics=metrics_of(folder), num_labels=count_images(bench, one),
+                options=options_of(one, bench.options),
                 config=f'{one.detector}/{one.detector}_imagenet.py', seconds=round(time.monotonic() - started, 1),
                 config_sha256=hashlib.sha256(config.encode()).hexdigest(), weights_sha256=weights and sha256(weights),
                 data_fingerprint=list_images(bench.names, bench.image_root).fingerprint(), versions=versions())

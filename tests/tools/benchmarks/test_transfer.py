@@ -78,9 +78,41 @@ def test_lines_are_appended_and_a_half_one_is_mended(parts, tmp_path):
     path.write_text(path.read_text() + '{"init": "ima')
     assert [one['metrics'] for one in records.read_lines([path])] == [dict(mAP=1.0)]
     other = parts['grid'].Run(**{**RUN, 'seed': 1})
-    assert records.is_done(run, records.read_lines([path])) and not records.is_done(other, records.read_lines([path]))
+    assert records.is_done(run, records.read_lines([path]), {})
+    assert not records.is_done(other, records.read_lines([path]), {})
     records.append_line(path, other, metrics=dict(mAP=2.0))
     assert [one['metrics']['mAP'] for one in records.read_lines([path])] == [1.0, 2.0]
+
+
+def test_a_line_without_its_line_break_is_kept(parts, tmp_path):
+    records, path = parts['records'], tmp_path / 'lines.jsonl'
+    path.write_text(json.dumps(line(1.0)))
+    records.append_line(path, parts['grid'].Run(**{**RUN, 'seed': 1}), metrics=dict(mAP50=2.0))
+    assert [one['metrics']['mAP50'] for one in records.read_lines([path])] == [1.0, 2.0]
+
+
+def test_a_run_with_other_options_is_not_taken_for_done(parts):
+    grid, records = parts['grid'], parts['records']
+    given = dict(pretrain={'lr': 1}, agdp={'box': (1, 2)}, finetune={})
+    run, agbp, agssp = (grid.Run(**{**RUN, **changes}) for changes in (
+        {}, dict(init='agbp', pretrain_seed=0), dict(init='agssp', pretrain_seed=0, recipe='trained')))
+    assert grid.options_of(run, given) == {}
+    assert grid.options_of(agbp, given) == dict(pretrain={'lr': 1})
+    assert grid.options_of(agssp, given) == dict(pretrain={'lr': 1}, agdp={'box': [1, 2]})
+    faster = grid.options_of(run, dict(given, finetune={'lr': 2}))
+    assert faster == dict(finetune={'lr': 2})
+    assert records.is_done(run, [line(1.0)], faster)  # older lines do not say
+    assert records.is_done(run, [dict(line(1.0), options=faster)], faster)
+    with pytest.raises(ValueError, match='there with the options {}, now given are .*; give another file to --out'):
+        records.is_done(run, [dict(line(1.0), options={})], faster)
+
+
+def test_several_pretrainings_of_one_seed_are_averaged(parts):
+    lines = [line(10.0), line(11.0, seed=1), line(12.0, init='agdp', recipe='trained', pretrain_seed=0)]
+    lines += [line(value, init='agdp', recipe='trained', seed=1, pretrain_seed=number)
+              for number, value in enumerate((20.0, 30.0))]
+    found = parts['summary'].cells(lines)['steel', 'small, 256 px', 'val', 'train_10pct', ('agdp', 'trained', 4)]
+    assert found == {0: dict(mAP50=12.0, mAP=6.0), 1: dict(mAP50=25.0, mAP=12.5)}
 
 
 @pytest.mark.parametrize('text, message', [('{"init": "x"}\n', 'line 1: dataset, labels'),
@@ -226,6 +258,15 @@ def test_a_picture_of_val_in_train_stops_the_grid(steel, tmp_path):
                   '--work-dir', tmp_path / 'work', '--dry-run', AGSSP_DATA_ROOT=str(tmp_path))
     assert done.returncode == 2
     assert '1 of 4 images of the evaluation are in the pretraining too: 9.png = again.jpg' in done.stderr
+
+
+def test_labelled_images_that_are_measured_on_stop_the_grid(steel, tmp_path):
+    annotations = steel / 'annotations'
+    (annotations / 'dev.json').write_text((annotations / 'train_10pct.json').read_text())
+    done = script('--dataset', 'steel', '--init', 'imagenet', '--out', tmp_path / 'lines.jsonl', '--labels', 'train',
+                  '--work-dir', tmp_path / 'work', '--dry-run', AGSSP_DATA_ROOT=str(tmp_path))
+    assert done.returncode == 2
+    assert '4 of 4 images of dev are in the labels of train too, e.g. 0.png, 1.png, 2.png' in done.stderr
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -1,7 +1,10 @@
 """Which trainings a grid consists of, and what each of them is made of."""
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import Any
 
 INITS = ('random', 'imagenet', 'agbp', 'agdp', 'agssp', 'oracle', 'coco')
 RECIPES = ('frozen', 'trained')
@@ -43,6 +46,17 @@ class Run:
     def name(self) -> str:
         """Folder name, different for different runs."""
         return '-'.join(f'{value}' for value in asdict(self).values() if value is not None)
+
+
+def options_of(run: Run, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The options that a run depends on, as plain JSON values; kinds without any are left out.
+
+    Args:
+        run: The run.
+        options: ``pretrain``, ``agdp`` and ``finetune``: dotted keys and values that go before the configs.
+    """
+    kinds = ['finetune', *(['pretrain'] if run.init in NEEDS_PRETRAINING else []), *(['agdp'] if run.recipe else [])]
+    return json.loads(json.dumps({kind: options[kind] for kind in kinds if options[kind]}, default=str))
 
 
 def split_rounds(recipe: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What a transfer result must not rest on: pictures of the evaluation in the pretraining, names that tell the class."""
+"""What a transfer result must not rest on: pictures of the evaluation in what is learnt from, names that tell the class."""
 import json
 import re
 from collections import Counter, defaultdict
@@ -19,6 +19,23 @@ def check_unseen(pretraining: ImageList, evaluation: ImageList) -> None:
         pairs = ', '.join(f'{pair.second} = {pair.first} ({pair.similarity:.2f})' for pair in found[:3])
         raise ValueError(f'{len(found)} of {len(evaluation)} images of the evaluation are in the pretraining too: '
                          f'{pairs}; leave them out of it')
+
+
+def check_apart(labels: Path, split: Path) -> None:
+    """Refuse labelled images that are measured on.
+
+    Args:
+        labels: COCO JSON that is learnt from.
+        split: COCO JSON that is measured on, with images of the same folder.
+
+    Raises:
+        ValueError: With the first names that are in both.
+    """
+    learnt, measured = ({image['file_name'] for image in json.loads(path.read_text(encoding='utf-8'))['images']}
+                        for path in (labels, split))
+    if both := sorted(learnt & measured):
+        raise ValueError(f'{len(both)} of {len(measured)} images of {split.stem} are in the labels of {labels.stem} '
+                         f'too, e.g. {", ".join(both[:3])}; leave them out of one of the files')
 
 
 def check_names(annotations: Path) -> None:

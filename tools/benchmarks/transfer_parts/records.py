@@ -36,9 +36,23 @@ def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return lines
 
 
-def is_done(run: Run, lines: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a line of this very run is among them."""
-    return any(all(line[key] == value for key, value in asdict(run).items()) for line in lines)
+def is_done(run: Run, lines: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
+    """Whether a line of this very run is among them.
+
+    Args:
+        run: The run.
+        lines: What :func:`read_lines` read.
+        options: What goes before its configs, as of ``options_of``. Lines that do not say theirs fit any.
+
+    Raises:
+        ValueError: If there is one with other options: the two would look the same in the table.
+    """
+    own = [line for line in lines if all(line[key] == value for key, value in asdict(run).items())]
+    for line in own:
+        if line.get('options', options) != options:
+            raise ValueError(f'{run.name} is there with the options {line["options"]}, now given are {options}; give '
+                             'another file to --out, where the rows without a recipe are measured with them too')
+    return bool(own)
 
 
 def append_line(path: Path, run: Run, **facts: Any) -> None:
@@ -47,10 +61,22 @@ def append_line(path: Path, run: Run, **facts: Any) -> None:
     with open(path, 'a+b') as file:
         file.seek(0)
         whole = file.read()
-        file.truncate(whole.rfind(b'\n') + 1)
+        end = whole.rfind(b'\n') + 1
+        if _is_json(whole[end:]):  # editors may leave out the last line break
+            file.write(b'\n')
+        else:
+            file.truncate(end)
         file.write(json.dumps({**asdict(run), **facts}).encode() + b'\n')
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def versions() -> dict[str, str]:

@@ -16,14 +16,17 @@ def cells(lines: Iterable[Line]) -> dict[tuple, Cell]:
     """Group the lines: ``(dataset, detector, split, labels, row) -> {seed: metrics}``.
 
     The detector goes with image size and precision, because only rows that share these compare. A row is an
-    initialisation with its recipe and number of epochs. Of several lines of one run the last one counts.
+    initialisation with its recipe and number of epochs. Of several lines of one run the last one counts; runs of one
+    seed from several pretrainings are averaged.
     """
-    grouped: dict[tuple, Cell] = defaultdict(dict)
+    grouped: dict[tuple, dict[int, Cell]] = defaultdict(lambda: defaultdict(dict))
     for line in lines:
         row = (line['init'], line['recipe'], line['epochs'])
         setting = f'{line["detector"]}, {line["image_size"]} px{", mixed precision" if line["amp"] else ""}'
-        grouped[line['dataset'], setting, line['split'], line['labels'], row][line['seed']] = line['metrics']
-    return dict(grouped)
+        same_seed = grouped[line['dataset'], setting, line['split'], line['labels'], row][line['seed']]
+        same_seed[line['pretrain_seed']] = line['metrics']
+    return {key: {seed: {metric: float(np.mean([one[metric] for one in runs.values()])) for metric in METRICS}
+                  for seed, runs in seeds.items()} for key, seeds in grouped.items()}
 
 
 def count_labels(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
