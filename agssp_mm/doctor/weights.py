@@ -45,7 +45,7 @@ def _check_clip(folder: Path) -> Finding:
     files = sorted(folder.glob(_CLIP_FILES))
     if not files:
         return Finding(name, NOTE, f'no {_CLIP_FILES} in {folder}: the teacher "kead" fetches it or takes a path '
-                                   '(--teacher-options pretrained=FILE)', _FETCH_CLIP)
+                                   '(--teacher-options weights=FILE)', _FETCH_CLIP)
     return Finding(name, OK, str(files[0]))
 
 

@@ -23,6 +23,7 @@ from .single_writer import single_writer
 from .store import PLAN_NAME, MapStore, fault_of
 
 _SECONDS_BETWEEN_LINES = 30.0
+_PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 _LONGEST_NAME = 255 - len('.png')  # bytes of a file name on Linux, of which the map's ending takes some
 
 
@@ -126,7 +127,17 @@ def _digest(state: Mapping[str, Tensor]) -> str:
 
 
 def _is_done(batch: Sequence[PlannedImage], store: MapStore) -> bool:
-    return all(os.path.isfile(store.map_path(planned.name)) for planned in batch)  # unlike Path's, of any name
+    return all(_is_whole(store.map_path(planned.name)) for planned in batch)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is a PNG up to its end: a power cut may leave files empty that were renamed into place."""
+    try:
+        with open(path, 'rb') as file:
+            file.seek(-len(_PNG_END), os.SEEK_END)
+            return file.read() == _PNG_END
+    except (OSError, ValueError):  # not there, or shorter
+        return False
 
 
 class _BatchWorker:
@@ -158,6 +169,6 @@ class _BatchWorker:
                 self.skipped[name] = f'{type(self.teacher).__name__} gave a map that is {fault}'
             elif len(os.fsencode(os.path.basename(name))) > _LONGEST_NAME:
                 self.skipped[name] = f'the name has more than {_LONGEST_NAME} bytes, too many for its map; shorten it'
-            elif not self.store.map_path(name).is_file():
+            elif not _is_whole(self.store.map_path(name)):
                 self.store.write(name, raw, score, size)
                 self.num_written += 1

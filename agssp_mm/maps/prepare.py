@@ -1,6 +1,9 @@
 """Before the first map: refuse a store of something else, fit the teacher, fit the calibration, write ``maps.json``."""
+import hashlib
 import json
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +13,7 @@ from mmengine.dist import barrier, get_rank
 from tqdm import tqdm
 
 from ..files import write_atomically
-from ..images import ImageList, ValueRange, ValueScaling
+from ..images import ImageList, ValueRange, ValueScaling, content_key
 from ..images.scaling import check_percentiles, check_value_range
 from ..teachers.asking import ask_for_each
 from ..teachers.base import Teacher
@@ -93,9 +96,19 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, setting
 
 def _identity(images: ImageList, teacher: Teacher, settings: StoreSettings) -> dict[str, Any]:
     made_by = {'type': type(teacher).__name__, 'version': teacher.version, 'settings': teacher.settings}
+    if files := _digest(teacher.source_files):
+        made_by['files'] = files
     listed = {'number': len(images), 'sources': list(images.sources), 'fingerprint': images.fingerprint()}
     identity = {'teacher': made_by, 'images': listed, **settings._asdict()}
     return json.loads(json.dumps(identity))  # tuples become lists, as they will be when read back
+
+
+def _digest(files: Sequence[Path]) -> str | None:
+    """Of their paths and content; None without any."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(os.fsencode(path) + f' {content_key(path)}\n'.encode())
+    return digest.hexdigest() if files else None
 
 
 def _check_identity(store: MapStore, identity: dict[str, Any]) -> None:

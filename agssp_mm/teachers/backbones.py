@@ -2,6 +2,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from .token_grids import to_grid
 LIBRARIES = ('timm', 'torchvision', 'mmpretrain')
 _IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _HALF = (127.5, ) * 3, (127.5, ) * 3
+_NO_FILE = ('hub', 'random')
 _KEYS = {'library', 'name', 'weights'}
 _PROBE = 64  # pixels, at least
 
@@ -41,6 +43,19 @@ def check_backbone(backbone: str | Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f'backbone={backbone} is none; give "LIBRARY::NAME" with one of {", ".join(LIBRARIES)}, a '
                          f'mapping of {", ".join(sorted(_KEYS))}, or a config with a type')
     return dict(dict(weights='hub'), **backbone)
+
+
+def local_weights(backbone: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Local files that a backbone's weights come from.
+
+    Args:
+        backbone: As checked by :func:`check_backbone`.
+    """
+    initial = backbone.get('init_cfg')
+    named = [backbone.get('weights'), *(part.get('checkpoint') for part in (
+        initial if isinstance(initial, (list, tuple)) else [initial]) if isinstance(part, Mapping))]
+    paths = [Path(name).expanduser() for name in named if isinstance(name, (str, Path)) and name not in _NO_FILE]
+    return tuple(path for path in paths if path.is_file())
 
 
 class FrozenBackbone(nn.Module):

@@ -1,6 +1,7 @@
 """What every teacher promises: images in, raw anomaly maps out."""
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -47,6 +48,15 @@ class Teacher(ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Constructor arguments that reproduce this teacher, as plain JSON values."""
+
+    @property
+    def source_files(self) -> Sequence[Path]:
+        """Files beside the images that the maps depend on: weights, normal images, maps of others.
+
+        A map store belongs to their content, so that maps of other content are not taken for its own. What the fitted
+        state refuses itself need not be listed.
+        """
+        return ()
 
     @abstractmethod
     def predict(self, images: Sequence[np.ndarray]) -> AnomalyMaps:

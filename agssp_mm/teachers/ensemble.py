@@ -1,6 +1,7 @@
 """Several teachers as one: their maps are brought to one scale and combined."""
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import cv2
@@ -71,6 +72,10 @@ class EnsembleTeacher(Teacher):
     def settings(self) -> dict[str, Any]:
         members = [dict(type=type(member).__name__, **member.settings) for member in self._members]
         return dict(teachers=members, weights=self._weights, sample_images=self._sample_images, seed=self._seed)
+
+    @property
+    def source_files(self) -> Sequence[Path]:
+        return [file for member in self._members for file in member.source_files]
 
     def to(self, device: str | torch.device) -> Self:
         for member in self._members:

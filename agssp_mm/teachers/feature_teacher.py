@@ -1,6 +1,7 @@
 """What the teachers over frozen patch features have in common."""
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -66,6 +67,10 @@ class FeatureTeacher(Teacher):
     @property
     def settings(self) -> dict[str, Any]:
         return self._settings
+
+    @property
+    def source_files(self) -> Sequence[Path]:
+        return *self._features.weight_files, *(self._normals.paths if self._normals else ())
 
     def to(self, device: str | torch.device) -> Self:
         self._features.to(device)

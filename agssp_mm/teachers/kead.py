@@ -66,6 +66,8 @@ class KeADTeacher(Teacher):
         model: Name of an open_clip model with a plain vision transformer, or path of an open_clip model
             config (JSON).
         pretrained: Pretrained tag of the model, or path of a weights file.
+        weights: File with the weights of that tag, fetched elsewhere; the tag then still says which activation and
+            normalisation they were trained with.
         texts: Descriptions of classes: a JSON file in the authors' schema, or its content; default: those
             shipped. See :func:`agssp_mm.teachers.prompts.load_texts`.
         text_class: Class whose texts and normals stand for all images, or ``{source: class}``. Default: the
@@ -102,7 +104,7 @@ class KeADTeacher(Teacher):
                  levels: str = 'distinct', feature_layers: Sequence[int] | None = None,
                  dpam_layer: int | None = None, image_size: int | None = None, amp: str | None = None,
                  tiles: int | str | Mapping[str, Any] | Tiling | None = None,
-                 cache_dir: str | Path | None = None) -> None:
+                 cache_dir: str | Path | None = None, weights: str | Path | None = None) -> None:
         if amp not in _AMP:
             raise ValueError(f'amp must be one of {list(_AMP)}, got {amp!r}')
         self._classes = ClassChoice.of(load_texts(texts), text_class)
@@ -110,7 +112,7 @@ class KeADTeacher(Teacher):
         self._templates = _check_templates(templates)
         self._tiling = Tiling.of(tiles)
         chosen = choose_normals(self._classes.texts, normals, num_normals, seed)
-        self.clip = load_clip(str(model), str(pretrained), image_size)
+        self.clip = load_clip(str(model), str(pretrained), image_size, weights)
         self.plan = LevelPlan.of(self.clip.depth, feature_layers, dpam_layer, surgery, levels)
         self._amp, self._device = amp, torch.device('cpu')
         prompts = {name: build_prompts(known, self._templates) for name, known in self._classes.texts.items()}
@@ -121,7 +123,7 @@ class KeADTeacher(Teacher):
         self._settings = dict(
             model=str(model), pretrained=str(pretrained), normals=_plain(normals), num_normals=num_normals,
             seed=seed, text_class=_plain(text_class), value_range=_plain(value_range), surgery=surgery,
-            levels=levels, image_size=image_size, amp=amp)
+            levels=levels, image_size=image_size, amp=amp, **({} if weights is None else dict(weights=str(weights))))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Loading an open_clip model from a tag or files; what cannot fit is refused before anything is fetched."""
 import difflib
 import json
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import nn
 
 from agssp_mm._dependencies import import_optional
@@ -15,7 +17,8 @@ from agssp_mm.teachers.vv_attention import check_tower
 _WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
 
 
-def load_clip(model: str, pretrained: str, image_size: int | None = None) -> ClipModel:
+def load_clip(model: str, pretrained: str, image_size: int | None = None,
+              weights: str | Path | None = None) -> ClipModel:
     """Load an open_clip model for KeAD.
 
     Args:
@@ -24,6 +27,8 @@ def load_clip(model: str, pretrained: str, image_size: int | None = None) -> Cli
             plain tensors).
         image_size: Side of the square input in pixels; position embeddings are interpolated to it (bicubic).
             Default: that of the model.
+        weights: File with the weights of the tag, fetched elsewhere. The tag says which activation and normalisation
+            they were trained with; a path as ``pretrained`` cannot.
 
     Raises:
         FileNotFoundError: If a file does not exist, or the weights of a tag are not on the machine and cannot
@@ -34,11 +39,15 @@ def load_clip(model: str, pretrained: str, image_size: int | None = None) -> Cli
     open_clip = import_optional('open_clip', 'KeADTeacher', 'open_clip_torch>=2.29,<4')
     config, known_as = read_config(model, image_size)
     tag = open_clip.get_pretrained_cfg(known_as, pretrained) if known_as else {}
-    weights = _local_weights(model, known_as, pretrained, tag)
+    if weights is not None:
+        _check_tag(pretrained, tag, model)
+    elif known_as and not tag:
+        _warn_of_tags_that_differ(known_as, pretrained)
+    file = _local_weights(model, known_as, pretrained if weights is None else str(weights), tag)
     if tag.get('quick_gelu'):
         config['quick_gelu'] = True
     built = build_model(config, model)
-    _load_weights(built, weights or _fetch(tag, model, pretrained), model)
+    _load_weights(built, file or _fetch(tag, model, pretrained), model)
     text = config['text_cfg']
     tokenizer = (open_clip.get_tokenizer(known_as) if known_as
                  else open_clip.SimpleTokenizer(context_length=text.get('context_length', 77)))
@@ -81,6 +90,10 @@ def _find_config(model: str) -> tuple[dict[str, Any], str | None]:
         raise ValueError(f'model config {path} is not a JSON object: {error}') from error
     if missing:
         raise ValueError(f'model config {path} lacks {sorted(missing)}; give the JSON of an open_clip model')
+    foreign = sorted({'hf_model_name', 'hf_tokenizer_name'} & set(config['text_cfg']))
+    if foreign:
+        raise ValueError(f'model config {path} has {foreign[0]}: texts of that kind need a tokenizer of their own, '
+                         'which is built for models that open_clip knows by name; give that name')
     return config, None
 
 
@@ -120,6 +133,22 @@ def _local_weights(model: str, known_as: str | None, pretrained: str, tag: dict[
     return None
 
 
+def _check_tag(pretrained: str, tag: dict[str, Any], model: str) -> None:
+    if not tag:
+        raise ValueError(f'weights go with the pretrained tag that they belong to, but {pretrained!r} is no tag of '
+                         f'{model!r}; give the tag, or the file alone as pretrained')
+
+
+def _warn_of_tags_that_differ(known_as: str, pretrained: str) -> None:
+    import open_clip
+    tags = open_clip.list_pretrained_tags_by_model(known_as)
+    configs = [open_clip.get_pretrained_cfg(known_as, name) for name in tags]
+    if len({str([config.get(key) for key in ('quick_gelu', 'mean', 'std')]) for config in configs}) > 1:
+        print_log(f'the published weights of {known_as} differ in activation or normalisation, which {pretrained} does '
+                  'not say; if they are those of a tag, give pretrained=TAG and weights=FILE', 'current',
+                  logging.WARNING)
+
+
 def _fetch(tag: dict[str, Any], model: str, pretrained: str) -> Path:
     import open_clip
     # open_clip's table gives both tags of ViT-B-16-plus-240 the hub repository of laion400m_e31: where tags
@@ -133,7 +162,7 @@ def _fetch(tag: dict[str, Any], model: str, pretrained: str) -> Path:
         raise FileNotFoundError(
             f'the weights {pretrained!r} of {model!r} are neither on this machine nor can they be fetched '
             f'({type(error).__name__}: {error}); fetch them where there is a network and give their path as '
-            'pretrained'
+            'weights'
         ) from error
 
 
@@ -164,7 +193,11 @@ def _load_weights(built: nn.Module, weights: Path, model: str) -> None:
     import open_clip
     try:
         open_clip.load_checkpoint(built, str(weights), weights_only=True)
-    except (RuntimeError, KeyError, ValueError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, KeyError, ValueError, AttributeError, AssertionError, EOFError,
+            pickle.UnpicklingError) as error:
+        if 'TorchScript' in str(error):
+            raise ValueError(f'{weights} is a TorchScript archive, which holds code beside the weights; save the '
+                             'state_dict of what torch.jit.load makes of it, or take a safetensors file') from error
         # PyTorch lists every key that does not fit: thousands of characters for a foreign model.
         raise ValueError(f'the weights in {weights} do not fit the model {model!r}: '
                          f'{" ".join(str(error).split())[:400]}') from error

@@ -46,6 +46,11 @@ class MapFolder:
         if not self._by_stem:
             raise FileNotFoundError(f'no map in {folder}: files ending in {", ".join(MAP_SUFFIXES)} are looked for')
 
+    @property
+    def files(self) -> list[Path]:
+        """All maps of the folder, sorted."""
+        return [self.folder / name for name in sorted({name for names in self._by_stem.values() for name in names})]
+
     def find(self, name: str) -> Path:
         """Path of the map of one image.
 

@@ -1,5 +1,6 @@
 """Frozen patch features of images, from any backbone of timm, torchvision, mmpretrain or MMEngine's registry."""
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .backbones import FrozenBackbone, check_backbone
+from .backbones import FrozenBackbone, check_backbone, local_weights
 
 #: EfficientNet-Lite0 with ImageNet weights from a pip package: strides 4, 8, 16, 32; 24, 40, 112, 320 channels.
 DEFAULT_BACKBONE = dict(type='mmpretrain.TIMMBackbone', model_name='tf_efficientnet_lite0', features_only=True,
@@ -62,6 +63,11 @@ class PatchFeatures:
         return dict(backbone=self.backbone, levels=list(self.levels), long_side=self.long_side,
                     mean=self._mean and list(self._mean), std=self._std and list(self._std), squash=self.squash,
                     count_border=self.count_border)
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """Local files that the backbone's weights come from."""
+        return local_weights(self.backbone)
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to a device."""

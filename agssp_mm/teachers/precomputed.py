@@ -42,6 +42,10 @@ class PrecomputedTeacher(Teacher):
     def settings(self) -> dict[str, Any]:
         return self._settings
 
+    @property
+    def source_files(self) -> Sequence[Path]:
+        return self._maps.files
+
     def check_names(self, names: Iterable[str]) -> None:
         self._maps.check_names(names)
 

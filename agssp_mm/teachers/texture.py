@@ -1,6 +1,7 @@
 """The default teacher: what is unusual among the local textures of an image set, without learned weights."""
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -62,6 +63,10 @@ class TextureTeacher(Teacher):
     @property
     def settings(self) -> dict[str, Any]:
         return self._settings
+
+    @property
+    def source_files(self) -> Sequence[Path]:
+        return self._normals.paths if self._normals else ()
 
     def fit(self, images: Iterable[np.ndarray]) -> None:
         """Learn what texture is usual in a set of unlabelled images, of which most may be defective.

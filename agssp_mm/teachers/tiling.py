@@ -2,6 +2,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, product
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -199,6 +200,10 @@ class TiledTeacher(Teacher):
     def settings(self) -> dict[str, Any]:
         teacher = dict(type=type(self._teacher).__name__, **self._teacher.settings)
         return dict(teacher=teacher, **self._tiling.to_dict())
+
+    @property
+    def source_files(self) -> Sequence[Path]:
+        return self._teacher.source_files
 
     def fit(self, images: Iterable[np.ndarray]) -> None:
         """Fit the teacher on the tiles of the images."""

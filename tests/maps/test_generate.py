@@ -223,6 +223,17 @@ def test_a_file_is_no_store(image_folder, toy_teacher, tmp_path):
         generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'store')
 
 
+def test_maps_that_a_power_cut_left_empty_are_made_again(image_folder, toy_teacher, tmp_path):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's')
+    store = MapStore.open(tmp_path / 's')
+    expected = {record.name: store.map_path(record.name).read_bytes() for record in store.index}
+    broken = list(expected)[:3]
+    for name, left in zip(broken, (0, 5, 60), strict=True):
+        store.map_path(name).write_bytes(expected[name][:left])
+    assert generate_maps(list_images(image_folder), toy_teacher, store.path).num_written == 3
+    assert {name: store.map_path(name).read_bytes() for name in expected} == expected
+
+
 def test_two_runs_on_one_store_are_kept_apart(image_folder, toy_teacher, tmp_path):
     class Nested(type(toy_teacher)):
         def fit(self, images):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from agssp_mm.teachers.kead_loading import load_clip
@@ -108,7 +109,9 @@ def test_towers_of_another_kind_are_refused_by_name(tmp_path, toy, vision, messa
 
 @pytest.mark.parametrize('content, message', [('{', 'is not a JSON object'), ('3', 'is not a JSON object'),
                                               ('{"embed_dim": 8}', "lacks .'text_cfg', 'vision_cfg'"),
-                                              (json.dumps(dict(toy_config(2), depth=3)), 'open_clip cannot build')])
+                                              (json.dumps(dict(toy_config(2), depth=3)), 'open_clip cannot build'),
+                                              (json.dumps(dict(toy_config(2), text_cfg=dict(hf_tokenizer_name='x'))),
+                                               'has hf_tokenizer_name: texts of that kind need a tokenizer')])
 def test_bad_model_configs_are_refused(tmp_path, toy, content, message):
     (tmp_path / 'bad.json').write_text(content)
     with pytest.raises(ValueError, match=message):
@@ -128,6 +131,13 @@ def test_weights_that_do_not_fit_are_refused(toy, tmp_path):
     with pytest.raises(ValueError, match=r'weights.pt do not fit the model .*Unexpected key.*resblocks\.2') as caught:
         load_clip(toy['model'], other['pretrained'])
     assert len(str(caught.value)) < 800
+    with pytest.raises(ValueError, match='text_pos_width.pt do not fit the model .*pos_embed'):
+        state = torch.load(toy['pretrained'], weights_only=True)
+        torch.save(dict(state, positional_embedding=torch.zeros(77, 3)), tmp_path / 'text_pos_width.pt')
+        load_clip(toy['model'], str(tmp_path / 'text_pos_width.pt'))
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / 'script.pt')
+    with pytest.raises(ValueError, match='script.pt is a TorchScript archive.* save the state_dict'):
+        load_clip(toy['model'], str(tmp_path / 'script.pt'))
     (tmp_path / 'empty.pt').write_bytes(b'')
     with pytest.raises(ValueError, match='empty.pt do not fit'):
         load_clip(toy['model'], str(tmp_path / 'empty.pt'))
@@ -145,6 +155,41 @@ def test_nothing_is_unpickled(toy, tmp_path):
     assert not (tmp_path / 'owned').exists()
 
 
+@pytest.fixture
+def known_toy(toy, monkeypatch):
+    """The toy as a model that open_clip knows by name, with two tags: one was trained with other settings."""
+    import open_clip
+    tags = dict(usual=dict(url='x'), other=dict(url='y', quick_gelu=True, mean=[0.5] * 3, std=[0.25] * 3))
+    config = json.loads(Path(toy['model']).read_text())
+    monkeypatch.setattr(open_clip, 'get_model_config', lambda name: json.loads(json.dumps(config)))
+    monkeypatch.setattr(open_clip, 'get_tokenizer', lambda name: open_clip.SimpleTokenizer(context_length=77))
+    monkeypatch.setattr(open_clip, 'list_pretrained_tags_by_model', lambda name: list(tags))
+    monkeypatch.setattr(open_clip, 'get_pretrained_cfg', lambda name, tag: tags.get(tag, {}))
+    return toy['pretrained']
+
+
+def test_a_file_of_weights_with_its_tag_has_what_the_tag_says(known_toy):
+    usual, other = (load_clip('toy', tag, weights=known_toy) for tag in ('usual', 'other'))
+    assert (other.mean, other.std) == ((0.5, ) * 3, (0.25, ) * 3) and usual.mean != other.mean
+    assert type(other.model.visual.transformer.resblocks[0].mlp.gelu).__name__ == 'QuickGELU'
+    assert type(usual.model.visual.transformer.resblocks[0].mlp.gelu).__name__ == 'GELU'
+    with pytest.raises(ValueError, match="is no tag of 'toy'; give the tag, or the file alone as pretrained"):
+        load_clip('toy', known_toy, weights=known_toy)
+    with pytest.raises(FileNotFoundError, match='weights file gone.pt does not exist'):
+        load_clip('toy', 'usual', weights='gone.pt')
+
+
+def test_a_file_of_weights_without_its_tag_warns_where_the_tags_differ(known_toy, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        load_clip('toy', known_toy)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert 'weights of toy differ in activation or normalisation' in caplog.text
+    assert 'give pretrained=TAG and weights=FILE' in caplog.text
+
+
 @pytest.mark.parametrize('image_size', [30, 0, '64'])
 def test_image_sizes_must_be_whole_patches(toy, image_size):
     with pytest.raises(ValueError, match='image_size must be a multiple of the patch size 8'):
@@ -160,7 +205,7 @@ def test_weights_of_a_tag_that_cannot_be_had_say_what_to_do(monkeypatch):
     monkeypatch.setattr(open_clip, 'download_pretrained', no_network)
     monkeypatch.setattr('agssp_mm.teachers.kead_loading.build_model', lambda config, model: None)
     with pytest.raises(FileNotFoundError, match="'laion400m_e32' of 'ViT-B-16-plus-240' are neither .* no "
-                                                'route to host.* give their path as pretrained'):
+                                                'route to host.* give their path as weights'):
         load_clip('ViT-B-16-plus-240', 'laion400m_e32')
 
 

@@ -1,4 +1,4 @@
-"""What a transfer result must not rest on: pictures of the evaluation in what is learnt from, names that tell the class."""
+"""What a transfer result must not rest on: pictures of the evaluation in the training, names that tell the class."""
 import json
 import re
 from collections import Counter, defaultdict

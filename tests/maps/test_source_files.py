@@ -1,0 +1,56 @@
+"""Maps belong to the content of the files that they were made from, not to the paths alone."""
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
+from agssp_mm.teachers.ensemble import EnsembleTeacher
+from agssp_mm.teachers.patch_memory import PatchMemoryTeacher
+from agssp_mm.teachers.precomputed import PrecomputedTeacher
+from agssp_mm.teachers.texture import TextureTeacher
+from agssp_mm.teachers.tiling import TiledTeacher
+
+
+@pytest.fixture
+def normals(tmp_path):
+    (tmp_path / 'normals').mkdir()
+    for number in range(3):
+        value = np.random.default_rng(number).integers(0, 99, (40, 40), dtype=np.uint8)
+        Image.fromarray(value).save(tmp_path / 'normals' / f'{number}.png')
+    return tmp_path / 'normals'
+
+
+def check(folder, teacher, file):
+    """Another content behind the same path is another teacher."""
+    images, store = list_images(folder), folder.parent / 'store'
+    generate_maps(images, teacher(), store)
+    assert generate_maps(images, teacher(), store).num_written == 0
+    file.write_bytes(file.read_bytes() + b'more')
+    with pytest.raises(ValueError, match='was made with another teacher'):
+        generate_maps(images, teacher(), store)
+
+
+@pytest.mark.parametrize('teacher', [
+    lambda normals: TextureTeacher(normals=normals),
+    lambda normals: EnsembleTeacher(['texture', TextureTeacher(normals=normals)]),
+    lambda normals: TiledTeacher(TextureTeacher(normals=normals), 'short')])
+def test_normal_images(image_folder, normals, teacher):
+    check(image_folder, lambda: teacher(normals), normals / '1.png')
+
+
+def test_a_file_of_weights(image_folder, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    torch.save(timm.create_model('resnet10t').state_dict(), weights)
+    backbone = dict(library='timm', name='resnet10t', weights=str(weights))
+    check(image_folder, lambda: PatchMemoryTeacher(backbone, (1, )), weights)
+
+
+def test_maps_of_others(image_folder, tmp_path):
+    (tmp_path / 'maps').mkdir()
+    for entry in list_images(image_folder):
+        (tmp_path / 'maps' / entry.name).parent.mkdir(exist_ok=True)
+        Image.open(image_folder / entry.name).save(tmp_path / 'maps' / entry.name)
+    check(image_folder, lambda: PrecomputedTeacher(tmp_path / 'maps', scale=255.0), tmp_path / 'maps' / '03.png')
