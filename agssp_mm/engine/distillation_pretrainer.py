@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from agssp_mm.engine.export_weights import export_weights, remember_parents
 from agssp_mm.engine.feature_tap import BackboneCall, FeatureTap
+from agssp_mm.engine.moved_maps import check_maps_move
 from agssp_mm.engine.unused_parameters import check_unused_parameters
 from agssp_mm.models.activation import activation_map, mean_agreement, resize_map
 from agssp_mm.models.levels import as_levels, count_levels, resolve_levels
@@ -81,6 +82,7 @@ class DistillationPretrainer(Hook):
         count = count_levels(backbone)
         if count is not None:
             resolve_levels(self.levels, count, type(backbone).__name__)
+        check_maps_move(runner.cfg)
         self._release()
         self._tap = FeatureTap(backbone)
         self._wrapper = runner.model

@@ -50,7 +50,7 @@ def stack_maps(maps: Sequence[Tensor], size: tuple[int, int], device: torch.devi
             raise ValueError(
                 f'the anomaly map of sample {index} is {one.shape[0]}x{one.shape[1]}, but the network input is '
                 f'{size[0]}x{size[1]} (height x width). Either a transform or batch augmentation changed the '
-                'image and forgot the map (Mosaic, MixUp, RandomAffine, BatchSyncRandomResize, ...), or the '
+                'image and forgot the map (RandomCenterCropPad, BatchSyncRandomResize, ...), or the '
                 'images were padded and the maps not: set pad_seg=True, seg_pad_value=255 in the '
                 'data_preprocessor, or crop all images to one size')
     return torch.stack([one.to(device, torch.float32, non_blocking=True) for one in maps]).unsqueeze(1)
