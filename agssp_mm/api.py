@@ -24,6 +24,7 @@ from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_cl
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.start_weights import resolve_start, start_notes
+from agssp_mm.teachers.placing import choose_device
 from agssp_mm.version import __version__
 from agssp_mm.visualization.run_page import try_to_write_run_page
 
@@ -111,6 +112,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
     maker = _teacher(teacher) if maps is None else None
+    choose_device(device)
     ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
     loader = choose_loader(listed, maps or folder.path / 'maps', maps is not None, **ranges)
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
@@ -123,6 +125,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             if found.masks is not None:
                 check_outlines(file)
     identity = _identity(settings, found, listed, maker, amp, ranges)
+    if maps is not None:
+        identity['maps'] = MapStore.open(maps).fingerprint()
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)

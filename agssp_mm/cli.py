@@ -15,8 +15,8 @@ from types import ModuleType
 from agssp_mm import __version__, commands
 from agssp_mm._dependencies import MissingPackageError
 
-# What bad input raises, by the house rules; anything else is a bug and shows its traceback.
-USER_ERRORS = (ValueError, FileNotFoundError, KeyError, MissingPackageError)
+# What bad input raises, by the house rules, and a disk that refuses; anything else is a bug and shows its traceback.
+USER_ERRORS = (ValueError, OSError, KeyError, MissingPackageError)
 
 
 def find_commands() -> dict[str, ModuleType]:

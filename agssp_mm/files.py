@@ -17,8 +17,13 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` that takes its place when the block ends without an error.
 
     The folder must exist. Readers see the old content or the new, never a part.
+
+    Raises:
+        IsADirectoryError: If there is a folder of this name.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder; give the path of a file')
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(handle, 'wb') as file:

@@ -25,6 +25,7 @@ SHORTER = {
     'python tools/train.py *_agbp.py*':
         f'--cfg-options {_FAST} train_dataloader.dataset.held_out=4 val_dataloader.dataset.held_out=4',
     'python tools/train.py configs/*': f'--cfg-options {_FAST}',
+    'python tools/train.py work_dirs/mine/finetune.py': f'--cfg-options {_FAST} train_cfg.val_interval=1',
     'python tools/benchmarks/transfer.py *--time-limit*':  # of transfer_grid.sh: all starts ran before it
         '--init imagenet --seeds 0 --epochs 1 --image-size 96 --finetune-options train_dataloader.batch_size=2',
     'python tools/benchmarks/transfer.py *--out*':
@@ -41,6 +42,8 @@ PLACEHOLDERS = {'NAME': 'texture', 'KEY=VALUE': 'long_side=128',
 BEFORE = {
     'README.md': 'ln -sfn ../made/images data/mill',
     'docs/images.md': 'ln -sfn made/deep IMAGES; agssp generate-maps data/mill work_dirs/maps/mill',
+    'docs/own-data.md': 'cp data/neu_det/annotations/train_10pct.json LABELS.json; '
+                        'cp data/neu_det/annotations/dev.json VAL.json; ln -sfn data/neu_det/images/train LABELLED',
     'docs/run_page.md': 'ln -sfn ../made/images data/mine',
     'docs/checkpoints.md': 'python made/checkpoints.py',
     'docs/transfer-benchmark.md':

@@ -17,12 +17,15 @@ from mmengine.registry import MODELS, TASK_UTILS
 import agssp_mm
 from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.datasets.transforms.load_industrial_image import LoadIndustrialImage
+from agssp_mm.images import list_images
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.coco import read_pseudo_boxes
+from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import running, write_config
 from agssp_mm.recipes.building import build
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
+from agssp_mm.teachers.texture import TextureTeacher
 from mmengine.hub import get_config
 
 SMALL = dict(image_size=64, batch_size=4, workers=0, agbp_epochs=1, agdp_epochs=1, downloads=False)
@@ -49,15 +52,16 @@ def tensors(path):
 
 
 def test_images_and_a_config_become_checkpoints(images, detector, tmp_path):
-    out = tmp_path / 'out'
-    result = agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    out, start = tmp_path / 'out', tmp_path / 'start.pth'
+    model = build(Config.fromfile(detector).model.to_dict(), 'mmdet').state_dict()
+    torch.save(dict(state_dict=model), start)
+    result = agssp_mm.pretrain(images / 'images', detector, out, start=str(start), **SMALL)
     assert sorted(path.name for path in out.iterdir()) == [
         'agbp', 'agbp.py', 'agdp', 'agdp.py', 'backbone.pth', 'detector.pth', 'finetune.py', 'maps', 'maps.py',
         'pretrain.json', 'report.html']
     assert sorted(path.name for path in result.configs) == ['agbp.py', 'agdp.py', 'finetune.py', 'maps.py']
     assert len(MapStore.open(result.store).index) == 6
     # ordinary checkpoints, whose names are those of the user's detector
-    model = build(Config.fromfile(detector).model.to_dict(), 'mmdet').state_dict()
     exported, backbone = tensors(result.detector), tensors(result.backbone)
     assert set(exported) == set(model)
     assert set(backbone) == {name for name in model if name.startswith('backbone.')}
@@ -274,6 +278,15 @@ def test_another_teacher_and_finished_maps(images, detector, tmp_path):
     second = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
     assert second.store == first.store
     assert not (tmp_path / 'b' / 'maps').exists()
+    again = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
+    assert again.detector.stat().st_mtime_ns == second.detector.stat().st_mtime_ns
+    shutil.copytree(first.store, tmp_path / 'kept')
+    shutil.rmtree(first.store)
+    generate_maps(list_images(images / 'images'), TextureTeacher(), first.store)
+    with pytest.raises(ValueError, match='is the folder of another run .maps was'):  # made of other maps
+        agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
+    shutil.rmtree(first.store)
+    shutil.copytree(tmp_path / 'kept', first.store)
     assert all(torch.equal(value, tensors(second.backbone)[name]) for name, value in tensors(first.backbone).items())
 
 
@@ -334,6 +347,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(learning_rate=0.1), r"unknown settings \['learning_rate'\]; there are: agbp_epochs"),
         (dict(batch_size=0), 'batch_size must be at least 1'),
         (dict(image_size=16), 'image_size must be at least 32'),
+        (dict(device='cuda:99'), "device: 'cuda:99' cannot be used here"),
         (dict(val_annotations='val.json'), 'go with annotations'),
         (dict(annotations=labels, val_annotations=reordered), 'same order in both'),
     ]:

@@ -26,6 +26,14 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
     assert path.read_text() == 'old' and os.listdir(tmp_path) == ['a.txt']
 
 
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(IsADirectoryError, match='a is a folder; give the path of a file'), \
+            write_atomically(tmp_path / 'a'):
+        pass
+    assert os.listdir(tmp_path) == ['a']
+
+
 def test_an_error_is_told_though_the_temporary_file_is_gone(tmp_path):
     with pytest.raises(ValueError, match='the real one'), write_atomically(tmp_path / 'a.txt'):
         for path in tmp_path.iterdir():

@@ -3,10 +3,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
+from agssp_mm.commands.settings_action import SettingsAction
 from agssp_mm.engine.launch import RANK_VARIABLES, join_group, leave_group, load_config
 from agssp_mm.engine.resume import add_load_arguments, check_start
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='where the metrics go (default: ./work_dirs/<name of the config>)')
     parser.add_argument('--out', help='write the predictions to this .pkl file too')
     parser.add_argument('--show-dir', help='write the images with their detections to this folder of the run')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=SettingsAction, metavar='KEY=VALUE',
                         help='settings that go before the config')
     parser.add_argument('--launcher', choices=('none', *RANK_VARIABLES), default='none',
                         help='what started the processes of this run')

@@ -2,10 +2,10 @@
 import argparse
 import sys
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
+from agssp_mm.commands.settings_action import SettingsAction
 from agssp_mm.engine.launch import (RANK_VARIABLES, class_counts_explained, join_group, leave_group, load_config,
                                     scale_learning_rate, use_mixed_precision)
 from agssp_mm.engine.resume import add_load_arguments, check_start, resume
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='go on from this checkpoint; without a name, from the newest in the work directory')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=SettingsAction, metavar='KEY=VALUE',
                         help='settings that go before the config, e.g. optim_wrapper.optimizer.lr=0.01')
     parser.add_argument('--launcher', choices=('none', *RANK_VARIABLES), default='none',
                         help='what started the processes of this run')

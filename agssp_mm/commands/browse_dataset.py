@@ -6,10 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..engine.launch import load_config
 from ..files import write_atomically
+from .settings_action import SettingsAction
 
 SUMMARY = 'show what the pipeline of a config feeds the model, after augmentation: image, anomaly map, boxes'
 LOADERS = ('train', 'val', 'test')
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--repeat', type=int, default=1, metavar='N',
                         help='times to show each image, augmented anew (default %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default %(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=SettingsAction, metavar='KEY=VALUE',
                         help='settings that go before the config')
 
 

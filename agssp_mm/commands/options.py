@@ -2,12 +2,14 @@
 import argparse
 from collections.abc import Mapping
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import TASK_UTILS
 
 from ..maps.boxes import BoxRule
 from ..teachers.base import Teacher
 from ..teachers.naming import kebab, teacher_names
+from ..teachers.placing import choose_device
+from .settings_action import SettingsAction
 
 SUMMARY = None  # not a command
 DEFAULT_RULE = 'component-tree'
@@ -49,7 +51,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which teacher is meant."""
     parser.add_argument('--teacher', default='texture', help='name of the teacher (default texture)')
-    parser.add_argument('--teacher-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--teacher-options', nargs='+', action=SettingsAction, default={}, metavar='KEY=VALUE',
                         help='settings of the teacher')
     parser.add_argument('--device', default=None,
                         help='where the teacher runs: "cpu", "cuda", ... (default: cuda where there is one); it moves '
@@ -66,7 +68,7 @@ def add_rule_arguments(parser: argparse.ArgumentParser, default: str | None = DE
     """
     parser.add_argument('--rule', default=default, metavar='NAME',
                         help=f'box rule{where}: {" or ".join(rule_names())} (default {DEFAULT_RULE})')
-    parser.add_argument('--rule-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--rule-options', nargs='+', action=SettingsAction, default={}, metavar='KEY=VALUE',
                         help='settings of the rule')
 
 
@@ -134,14 +136,12 @@ def build_teacher(args: argparse.Namespace) -> Teacher:
     """Build the teacher that the command line asks for, on its device.
 
     Raises:
-        ValueError: If there is no such teacher, or it refuses its settings.
+        ValueError: If there is no such teacher or device, or it refuses its settings.
     """
-    import torch
-    config = teacher_config(args)
+    config, device = teacher_config(args), choose_device(args.device)
     try:
         teacher = TASK_UTILS.build(config)
     except TypeError as error:
         raise ValueError(f'teacher {args.teacher!r} refuses the settings {dict(args.teacher_options)}: '
                          f'{error}') from error
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return teacher.to(device)

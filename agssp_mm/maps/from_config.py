@@ -3,12 +3,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import TASK_UTILS
 
 from ..images import list_images
 from ..teachers.base import Teacher
+from ..teachers.placing import choose_device
 from .boxes import BoxRule
 from .generate import GenerationSummary, generate_maps
 
@@ -61,7 +61,7 @@ def generate_from_config(path: str | Path, device: str | None = None) -> Generat
         ValueError: If a setting does not fit.
     """
     config = Config.fromfile(path).to_dict()
-    teacher = build_teacher(config['teacher']).to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    teacher = build_teacher(config['teacher']).to(choose_device(device))
     images = list_images(config['images'], config.get('image_root'), config.get('sources'))
     ranges: dict[str, Any] = {name: tuple(config[name]) for name in ('value_range', 'value_percentiles')
                               if config.get(name)}

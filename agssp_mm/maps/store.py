@@ -1,4 +1,5 @@
 """The map store: a folder of 16-bit grey PNGs that mirrors the image names."""
+import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +103,13 @@ class MapStore:
             raise KeyError(f'{name} is not among the images of the map store {self.path}, so it is not known to which '
                            f'of the sources {declared} it belongs; generate a store for a list with this image')
         return self._sources[name]
+
+    def fingerprint(self) -> str:
+        """Digest of what the maps were made from and of their scores: tells whether two stores hold the same maps."""
+        digest = hashlib.sha256()
+        for name in (META_NAME, INDEX_NAME):
+            digest.update((self.path / name).read_bytes())
+        return digest.hexdigest()
 
     def map_path(self, name: str) -> Path:
         """Where the map of an image lies."""

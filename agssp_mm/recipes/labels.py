@@ -50,14 +50,14 @@ def count_images(annotations: str | Path) -> int:
 
 
 def check_images(annotations: str | Path, folder: str | Path) -> None:
-    """Refuse a COCO file none of whose images is there.
+    """Refuse a COCO file of whose images any is missing: MMDetection would stop at it, in the middle of a training.
 
     Args:
         annotations: The file.
         folder: That its ``file_name`` are relative to.
 
     Raises:
-        FileNotFoundError: If there is no such file, or no such image.
+        FileNotFoundError: If there is no such file, or an image is missing.
         ValueError: If it is no COCO file.
     """
     try:
@@ -65,7 +65,11 @@ def check_images(annotations: str | Path, folder: str | Path) -> None:
     except (KeyError, TypeError) as error:
         raise ValueError(f'annotations: {annotations} is not a COCO JSON whose images have a "file_name" '
                          f'({type(error).__name__}: {error})') from error
-    if not any(path.is_file() for path in paths):
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing and len(missing) < len(paths):
+        raise FileNotFoundError(f'annotations: {len(missing)} of {len(paths)} images of {annotations} do not exist, '
+                                f'e.g. {", ".join(missing[:3])}; bring them back, or take them out of the file')
+    if missing:
         raise FileNotFoundError(f'annotations: none of the {len(paths)} images of {annotations} exists below {folder} '
                                 f'(looked for {", ".join(map(str, paths[:3]))}); give the folder that its names are '
                                 'relative to as annotated_images (--annotated-images)')

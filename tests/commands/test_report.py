@@ -15,6 +15,13 @@ def test_a_store_becomes_a_page(image_folder, toy_teacher, tmp_path, capsys):
     assert 'rule=dict(type=&#39;PaperBoxRule&#39;, offset=0.2)' in text
 
 
+def test_a_list_is_no_folder_of_images(image_folder, toy_teacher, tmp_path, capsys):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    (tmp_path / 'list.txt').write_text('00.png')
+    assert main(['report', str(tmp_path / 'maps'), '--images', str(tmp_path / 'list.txt')]) == 2
+    assert 'list.txt is no folder; give the folder that the names of' in capsys.readouterr().err
+
+
 def test_a_folder_that_is_none(tmp_path, capsys):
     assert main(['report', str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f'agssp report: error: {tmp_path} is no folder of a run')

@@ -55,7 +55,8 @@ def test_stacking_gives_float32_with_a_channel():
 
 
 def test_a_map_of_another_size_than_the_input_names_both_and_the_causes():
-    with pytest.raises(ValueError, match=r'map of sample 1 is 3x4, but the network input is 4x4.*RandomCenterCropPad.*pad_seg=True'):
+    with pytest.raises(ValueError, match='map of sample 1 is 3x4, but the network input is 4x4'
+                                         '.*RandomCenterCropPad.*pad_seg=True'):
         stack_maps([torch.zeros(4, 4), torch.zeros(3, 4)], (4, 4), torch.device('cpu'))
 
 

@@ -89,6 +89,9 @@ def test_labels_whose_images_are_elsewhere(tmp_path):
                                                 '--annotated-images'):
         check_images(path, tmp_path / 'images')
     (tmp_path / 'images' / 'here.png').touch()
+    with pytest.raises(FileNotFoundError, match='1 of 2 images of .*a.json do not exist, e.g. .*/gone.png; bring'):
+        check_images(path, tmp_path / 'images')
+    (tmp_path / 'images' / 'gone.png').touch()
     check_images(path, tmp_path / 'images')
     with pytest.raises(ValueError, match='whose images have a "file_name"'):
         check_images(write(tmp_path / 'b.json', dict(images=[dict(id=1)])), tmp_path / 'images')

@@ -14,7 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-from mmengine.config import DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the demo's parts train and pair by seeds too
 
@@ -27,6 +26,7 @@ from transfer_parts.summary import format_summary  # noqa: E402
 
 from agssp_mm.checkpoints.reading import sha256  # noqa: E402
 from agssp_mm.cli import run_command  # noqa: E402
+from agssp_mm.commands.settings_action import SettingsAction  # noqa: E402
 from agssp_mm.files import write_atomically  # noqa: E402
 from agssp_mm.images import list_images  # noqa: E402
 
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--epochs', type=int, default=60, help='of the fine-tuning (default 60, as in the configs)')
     parser.add_argument('--coco', help='checkpoint for the initialisation coco')
     for kind, meant in (('pretrain', 'both stages'), ('agdp', 'AGDP alone'), ('finetune', 'the fine-tuning')):
-        parser.add_argument(f'--{kind}-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+        parser.add_argument(f'--{kind}-options', nargs='+', action=SettingsAction, default={}, metavar='KEY=VALUE',
                             help=f'settings that go before the configs of {meant}')
     parser.add_argument('--dry-run', action='store_true', help='check everything and list what would run')
 

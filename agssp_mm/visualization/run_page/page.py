@@ -75,6 +75,9 @@ def write_run_page(work_dir: str | Path, out: str | Path | None = None, options:
     path = Path(out) if out else Path(work_dir) / DEFAULT_NAME
     if path.is_dir():
         raise ValueError(f'{path} is a folder; give the name of the page to write')
+    if options.images and not Path(options.images).is_dir():
+        raise ValueError(f'images: {options.images} is no folder; give the folder that the names of the images are '
+                         'relative to, for images of a list the one that --root names')
     gone = [str(one) for one in options.results if not Path(one).is_file()]
     if gone:
         raise FileNotFoundError(f'there is no file of results at {", ".join(gone)}; give the --out of '
