@@ -91,6 +91,7 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
         teacher.load_state_dict(dict(fitted_state))
     store_path = Path(store_path)
     check_place(images, store_path)
+    teacher.check_names([entry.name for entry in images])
     with single_writer(store_path):
         return _generate(images, teacher, store_path, settings)
 

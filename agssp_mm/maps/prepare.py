@@ -77,10 +77,8 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, setting
     Afterwards the teacher of every rank holds the fitted state of the store.
 
     Raises:
-        ValueError: If the store was made from other images, by another teacher or with other settings, or if the
-            teacher cannot tell its images apart.
+        ValueError: If the store was made from other images, by another teacher or with other settings.
     """
-    teacher.check_names([entry.name for entry in images])
     identity = _identity(images, teacher, settings)
     if (store_path / META_NAME).is_file():
         _check_identity(MapStore.open(store_path, partial=True), identity)

@@ -74,7 +74,7 @@ def test_a_map_that_two_images_would_share_stops_the_run_before_the_first(tmp_pa
     teacher = wrap(PrecomputedTeacher(tmp_path / 'maps', scale=1.0))
     with pytest.raises(ValueError, match=f'a.npy would be the map of {images[0]} and of {images[1]}; put each map'):
         generate_maps(list_images(tmp_path / 'images'), teacher, tmp_path / 'store')
-    assert not (tmp_path / 'store' / 'maps.json').exists()
+    assert not (tmp_path / 'store').exists()
     for name in images:
         put(tmp_path / 'maps' / f'{name}.npy')
     summary = generate_maps(list_images(tmp_path / 'images'), PrecomputedTeacher(tmp_path / 'maps', scale=1.0),
