@@ -111,8 +111,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     found = read_detector(detector, downloads)
     start, bare_start = resolve_start(start, detector, found, strict, allow_partial)
     folder = RunFolder(out)
-    maker = _teacher(teacher) if maps is None else None
-    choose_device(device)
+    maker = _teacher(teacher, device) if maps is None else None
     ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
     loader = choose_loader(listed, maps or folder.path / 'maps', maps is not None, **ranges)
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
@@ -124,9 +123,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             check_labelled(loader, listed, file, settings.annotated_images)
             if found.masks is not None:
                 check_outlines(file)
-    identity = _identity(settings, found, listed, maker, amp, ranges)
-    if maps is not None:
-        identity['maps'] = MapStore.open(maps).fingerprint()
+    identity = _identity(settings, found, listed, maker or MapStore.open(settings.store).fingerprint(), amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)
@@ -139,10 +136,11 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
                           Path(settings.store), try_to_write_run_page(folder.path))
 
 
-def _teacher(teacher: str | Mapping[str, Any]) -> dict[str, Any]:
+def _teacher(teacher: str | Mapping[str, Any], device: str | None) -> dict[str, Any]:
     """Its config; refuses what does not fit before anything is written."""
     maker = dict(teacher) if isinstance(teacher, Mapping) else dict(type=teacher)
     build_teacher(maker)
+    choose_device(device)
     return maker
 
 
@@ -192,12 +190,12 @@ def _check_devices(devices: int) -> None:
 
 
 def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList,
-              teacher: Mapping[str, Any] | None, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
-    """What the results depend on."""
+              maps: Mapping[str, Any] | str, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
+    """What the results depend on, beside the rest on the maps: on a teacher's config, or a digest of finished ones."""
     digest = hashlib.sha256(json.dumps(detector.config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
     kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
     return dict(kept, version=__version__, detector=detector.name, detector_config=digest,
-                image_list=listed.fingerprint(), teacher=teacher, amp=amp,
+                image_list=listed.fingerprint(), teacher=maps, amp=amp,
                 **{name: list(pair) for name, pair in ranges.items() if pair})
 
 

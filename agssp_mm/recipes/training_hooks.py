@@ -23,7 +23,7 @@ def move_hooks(config: Any, epochs: int, iterations: int | None, plain_pipeline:
         iterations: Its length in steps, where it is known.
         plain_pipeline: Without strong augmentation.
     """
-    old = (config.get('train_cfg') or {}).get('max_epochs')
+    old = (config.get('train_cfg') or {}).get('max_epochs') or 0
     hooks = []
     for hook in copy.deepcopy(config.get('custom_hooks') or []):
         hook = hook.to_dict() if hasattr(hook, 'to_dict') else dict(hook)
