@@ -44,7 +44,7 @@ setup(
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.11',
     install_requires=['torch>=2.5', 'numpy>=1.24', 'scikit-image>=0.22', 'tifffile>=2023.2',
-                      'Pillow>=10.0', 'packaging>=23.0', 'filelock>=3.13'],
+                      'Pillow>=10.0', 'packaging>=23.0'],
     extras_require={'demo': DEMO, 'kead': KEAD, 'report': REPORT, 'docs': DOCS,
                     'test': ['pytest>=8', 'pytest-xdist>=3.5', *DEMO, *KEAD, *BROWSER]},
     entry_points={'console_scripts': ['agssp = agssp_mm.cli:main']},

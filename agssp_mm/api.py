@@ -123,7 +123,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
             check_labelled(loader, listed, file, settings.annotated_images)
             if found.masks is not None:
                 check_outlines(file)
-    identity = _identity(settings, found, listed, maker or MapStore.open(settings.store).fingerprint(), amp, ranges)
+    identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
     making = _maps_config(settings, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)
@@ -190,12 +190,13 @@ def _check_devices(devices: int) -> None:
 
 
 def _identity(settings: RecipeSettings, detector: SourceDetector, listed: ImageList,
-              maps: Mapping[str, Any] | str, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
-    """What the results depend on, beside the rest on the maps: on a teacher's config, or a digest of finished ones."""
+              teacher: Mapping[str, Any] | None, amp: bool, ranges: Mapping[str, Any]) -> dict[str, Any]:
+    """What the results depend on; without a teacher on the maps that are there."""
     digest = hashlib.sha256(json.dumps(detector.config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
     kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
-    return dict(kept, version=__version__, detector=detector.name, detector_config=digest,
-                image_list=listed.fingerprint(), teacher=maps, amp=amp,
+    finished = dict(maps=MapStore.open(settings.store).fingerprint()) if teacher is None else {}
+    return dict(kept, **finished, version=__version__, detector=detector.name, detector_config=digest,
+                image_list=listed.fingerprint(), teacher=teacher, amp=amp,
                 **{name: list(pair) for name, pair in ranges.items() if pair})
 
 

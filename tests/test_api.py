@@ -283,7 +283,7 @@ def test_another_teacher_and_finished_maps(images, detector, tmp_path):
     shutil.copytree(first.store, tmp_path / 'kept')
     shutil.rmtree(first.store)
     generate_maps(list_images(images / 'images'), TextureTeacher(), first.store)
-    with pytest.raises(ValueError, match='is the folder of another run .teacher was'):  # made of other maps
+    with pytest.raises(ValueError, match='is the folder of another run .maps was'):  # made of other maps
         agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
     shutil.rmtree(first.store)
     shutil.copytree(tmp_path / 'kept', first.store)

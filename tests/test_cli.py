@@ -76,6 +76,7 @@ def test_help_after_the_command_is_the_commands(capsys, only):
 @pytest.mark.parametrize('error, line', [
     (ValueError('three is too many; give two'), 'three is too many; give two'),
     (FileNotFoundError('images: no such folder'), 'images: no such folder'),
+    (OSError(28, 'No space left on device'), '[Errno 28] No space left on device'),
     (KeyError('no teacher "x"; there are: texture'), 'no teacher "x"; there are: texture'),
 ])
 def test_a_users_error_is_one_line_and_status_2(error, line, capsys, only):

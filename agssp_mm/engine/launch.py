@@ -53,7 +53,7 @@ def use_mixed_precision(cfg: Config) -> None:
     """Switch the optimizer wrapper to automatic mixed precision: float16 on an accelerator, bfloat16 on a CPU.
 
     Raises:
-        ValueError: If the config has a wrapper that cannot be switched, or, on a CPU, a detector with an RPN.
+        ValueError: If the config has a wrapper that cannot be switched, or, on a CPU, a detector of two stages.
     """
     given = cfg.optim_wrapper.get('type', 'OptimWrapper')
     given = getattr(given, '__name__', str(given)).rsplit('.', 1)[-1]  # a name, a class or its path
@@ -61,9 +61,9 @@ def use_mixed_precision(cfg: Config) -> None:
         raise ValueError(f'--amp switches OptimWrapper to {_MIXED[0]}, on a CPU to {_MIXED[1]}, but the config has '
                          f'{given}; set optim_wrapper.type in the config instead')
     if get_device() == 'cpu':
-        if _has_key(cfg.get('model'), 'rpn_head'):
-            raise ValueError('--amp: on a CPU, mmcv selects proposals (NMS) in float32 alone, so detectors with an '
-                             'rpn_head cannot be trained in bfloat16; leave out --amp')
+        if _has_part(cfg.get('model'), ('rpn_head', 'roi_head')):
+            raise ValueError("--amp: on a CPU, mmcv's NMS and RoIAlign know no bfloat16, so detectors with an rpn_head "
+                             'or roi_head cannot be trained in it; leave out --amp')
         cfg.optim_wrapper.type = _MIXED[1]
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             cfg.optim_wrapper.pop(key, None)
@@ -158,10 +158,11 @@ def _set_group_variables(launcher: str) -> None:
         os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
 
 
-def _has_key(part: Any, key: str) -> bool:
+def _has_part(part: Any, names: tuple[str, ...]) -> bool:
     if isinstance(part, (list, tuple)):
-        return any(_has_key(one, key) for one in part)
-    return isinstance(part, dict) and (key in part or any(_has_key(one, key) for one in part.values()))
+        return any(_has_part(one, names) for one in part)
+    return isinstance(part, dict) and (any(part.get(name) for name in names)
+                                       or any(_has_part(one, names) for one in part.values()))
 
 
 def _replace_sync_norms(part: Any) -> int:

@@ -3,11 +3,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: Geometric transforms that know nothing of ``gt_seg_map`` and keep the size of the image, or may.
-LEAVE_MAPS_BEHIND = frozenset((
-    'Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomShift', 'CopyPaste',
-    'RandomResizedCrop', 'EfficientNetRandomCrop',
-    'mmpretrain.RandomCrop', 'mmpretrain.RandAugment', 'mmpretrain.AutoAugment', 'mmpretrain.Rotate',
-    'mmpretrain.Shear', 'mmpretrain.Translate'))
+LEAVE_MAPS_BEHIND = {
+    'mmdet': ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomShift', 'CopyPaste'),
+    'mmpretrain': ('RandomResizedCrop', 'EfficientNetRandomCrop', 'RandomCrop', 'RandAugment', 'AutoAugment', 'Rotate',
+                   'Shear', 'Translate'),
+    'mmyolo': ('Mosaic', 'Mosaic9', 'YOLOv5MixUp', 'YOLOXMixUp', 'YOLOv5RandomAffine', 'YOLOv5CopyPaste')}
 
 
 def check_maps_move(cfg: Mapping[str, Any]) -> None:
@@ -20,12 +20,11 @@ def check_maps_move(cfg: Mapping[str, Any]) -> None:
         ValueError: With the transforms.
     """
     scope = cfg.get('default_scope')
-    names = [_name(kind) for part in (cfg.get('train_dataloader'), cfg.get('custom_hooks')) for kind in _types(part)]
-    if not any(name.rsplit('.', 1)[-1] == 'AnomalyMapGenerator' for name in names):
+    names = [_name(kind, scope) for part in (cfg.get('train_dataloader'), cfg.get('custom_hooks'))
+             for kind in _types(part)]
+    if not any(name == 'AnomalyMapGenerator' for _, name in names):
         return
-    scoped = [name if '.' in name else f'{scope}.{name}' for name in names]
-    found = dict.fromkeys(name for name, full in zip(names, scoped, strict=True)
-                          if {full, name.rsplit('.', 1)[-1]} & LEAVE_MAPS_BEHIND)
+    found = dict.fromkeys(name for library, name in names if name in LEAVE_MAPS_BEHIND.get(library, ()))
     if found:
         raise ValueError(f'the pipeline has {", ".join(found)}, which would move the images and leave the anomaly maps '
                          'where they are; take out what moves images, or use RandomFlip, Resize, RandomResize and '
@@ -42,8 +41,9 @@ def _types(part: Any) -> Iterator[Any]:
             yield from _types(one)
 
 
-def _name(kind: Any) -> str:
-    """``mmpretrain.RandomCrop`` for a class of MMPretrain as for its name."""
-    if isinstance(kind, type):
-        return f'{kind.__module__.split(".", 1)[0]}.{kind.__name__}'
-    return str(kind)
+def _name(kind: Any, scope: str | None) -> tuple[str, str]:
+    """Library and class of ``mmdet.Mosaic``, of ``Mosaic`` in the scope mmdet, of its class and of its whole path."""
+    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
+    if '.' not in path:
+        return str(scope), path
+    return path.split('.', 1)[0], path.rsplit('.', 1)[-1]

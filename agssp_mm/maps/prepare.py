@@ -4,12 +4,13 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import barrier, broadcast_object_list, get_rank
 from tqdm import tqdm
 
 from ..files import write_atomically
@@ -28,6 +29,7 @@ from .store import FORMAT, META_NAME, PLAN_NAME, TEACHER_NAME, MapStore
 FIT_IMAGES = 20_000
 #: Most images that the calibration is fitted on, and values taken from the map of each.
 CALIBRATION_IMAGES, CALIBRATION_VALUES = 2000, 4096
+_MANY_FILES = 100
 READABLE = 'PNG, JPEG, BMP, TIFF or WebP images are expected'
 _IDENTITY = ('teacher', 'images', 'batch_size', 'seed', 'value_range', 'value_percentiles', 'fitted')
 
@@ -102,17 +104,28 @@ def _identity(images: ImageList, teacher: Teacher, settings: StoreSettings) -> d
 
 
 def _digest(files: Sequence[Path]) -> str | None:
-    """Of their paths and content; None without any."""
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(os.fsencode(path) + f' {content_key(path)}\n'.encode())
-    return digest.hexdigest() if files else None
+    """Of their paths and content; None without any. One rank reads for all."""
+    if not files:
+        return None
+    found: list[str | None] = [None]
+    if get_rank() == 0:
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor(8) as pool:
+            keys = tqdm(pool.map(content_key, files), 'files of the teacher', len(files), unit='file',
+                        disable=len(files) < _MANY_FILES or None)
+            for path, key in zip(files, keys, strict=True):
+                digest.update(os.fsencode(path) + f' {key}\n'.encode())
+        found[0] = digest.hexdigest()
+    broadcast_object_list(found)
+    return found[0]
 
 
 def _check_identity(store: MapStore, identity: dict[str, Any]) -> None:
     for name in _IDENTITY:
-        found = store.meta.get(name)
-        if found != identity[name]:
+        found, wanted = store.meta.get(name), identity[name]
+        if name == 'teacher' and isinstance(found, dict) and 'files' not in found:
+            wanted = {key: value for key, value in wanted.items() if key != 'files'}  # older stores do not say
+        if found != wanted:
             raise ValueError(f'the map store {store.path} was made with another {name}:\n  in the store: {found}\n'
                              f'  now given:    {identity[name]}\nGive another folder for the store, or delete it')
 

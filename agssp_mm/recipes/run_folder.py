@@ -9,6 +9,7 @@ from typing import Any
 from ..files import write_atomically
 
 RECORD = 'pretrain.json'
+_ADDED = ('maps',)  # settings that records of older runs do not have
 
 
 class RunFolder:
@@ -48,6 +49,7 @@ class RunFolder:
             raise ValueError(f'out: {self.path} holds files of something else (no {RECORD}); give a new folder')
         found, wanted = json.loads(record.read_text(encoding='utf-8')), _plain(settings)
         self.labels = found.pop('labels', None)
+        found = dict({key: wanted[key] for key in _ADDED if key in wanted}, **found)
         different = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         if different:
             changes = '; '.join(f'{key} was {_short(found.get(key))}, now {_short(wanted.get(key))}'

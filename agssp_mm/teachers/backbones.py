@@ -52,7 +52,7 @@ def local_weights(backbone: Mapping[str, Any]) -> tuple[Path, ...]:
         backbone: As checked by :func:`check_backbone`.
     """
     initial = backbone.get('init_cfg')
-    named = [backbone.get('weights'), *(part.get('checkpoint') for part in (
+    named = [backbone.get('weights'), backbone.get('checkpoint_path'), *(part.get('checkpoint') for part in (
         initial if isinstance(initial, (list, tuple)) else [initial]) if isinstance(part, Mapping))]
     paths = [Path(name).expanduser() for name in named if isinstance(name, (str, Path)) and name not in _NO_FILE]
     return tuple(path for path in paths if path.is_file())

@@ -13,6 +13,8 @@ from .base import NoMapError
 
 MAP_SUFFIXES = ('.npy', '.png', '.tif', '.tiff')
 _ENDINGS = ('_anomaly_map', '_anomaly_maps', '_map', '_heatmap', '.anomaly_map')
+#: (Folders, stem) -> maps.
+_Index = dict[tuple[tuple[str, ...], str], list[str]]
 _IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
@@ -35,21 +37,30 @@ class MapFolder:
         if not folder.is_dir():
             raise FileNotFoundError(f'folder of maps: {folder} is not a folder')
         self.folder = folder
-        self._by_stem: dict[str, list[str]] = {}
+        self._names: list[str] = []
+        self._at: _Index = {}
+        self._below: _Index = {}
         for where, folders, files in os.walk(folder):
             folders[:] = sorted(name for name in folders if not name.startswith('.'))
             for file in sorted(files):
                 if file.lower().endswith(MAP_SUFFIXES) and not file.startswith('.'):
-                    name = Path(os.path.relpath(os.path.join(where, file), folder)).as_posix()
-                    for stem in {_stem(file, stop) for stop in (True, False)}:
-                        self._by_stem.setdefault(stem, []).append(name)
-        if not self._by_stem:
+                    self._add(Path(os.path.relpath(os.path.join(where, file), folder)).as_posix())
+        if not self._names:
             raise FileNotFoundError(f'no map in {folder}: files ending in {", ".join(MAP_SUFFIXES)} are looked for')
+
+    def _add(self, name: str) -> None:
+        self._names.append(name)
+        path = PurePosixPath(name)
+        parts = path.parent.parts
+        for stem in {_stem(path.name, whole) for whole in (True, False)}:
+            self._at.setdefault((parts, stem), []).append(name)
+            for start in range(len(parts) + 1):
+                self._below.setdefault((parts[start:], stem), []).append(name)
 
     @property
     def files(self) -> list[Path]:
         """All maps of the folder, sorted."""
-        return [self.folder / name for name in sorted({name for names in self._by_stem.values() for name in names})]
+        return [self.folder / name for name in sorted(self._names)]
 
     def find(self, name: str) -> Path:
         """Path of the map of one image.
@@ -61,27 +72,17 @@ class MapFolder:
             NoMapError: If there is none, or several that fit equally well.
         """
         image = PurePosixPath(name)
-        found = dict.fromkeys([*self._by_stem.get(image.name, ()), *self._by_stem.get(image.stem, ())])
         folders = image.parent.parts
-        ranked: dict[tuple[int, bool], list[str]] = {}
-        for candidate in found:
-            own = PurePosixPath(candidate).parent.parts
-            if own == folders:
-                rank = 0
-            elif own[len(own) - len(folders):] == folders:
-                rank = 1
-            elif folders[len(folders) - len(own):] == own:
-                rank = 2
-            else:
-                continue
+        outer = [folders[start:] for start in range(1, len(folders) + 1)]
+        for index, places in ((self._at, [folders]), (self._below, [folders]), (self._at, outer)):
             # With a.jpg and a.png side by side, a.jpg.npy is the map of the first only.
-            ranked.setdefault((rank, candidate not in self._by_stem.get(image.name, ())), []).append(candidate)
-        if not ranked:
-            raise NoMapError(f'no map of {name} in {self.folder}')
-        best = ranked[min(ranked)]
-        if len(best) > 1:
-            raise NoMapError(f'several maps of {name} in {self.folder}: {best[:3]}; keep one')
-        return self.folder / best[0]
+            for stem in (image.name, image.stem):
+                found = [one for place in places for one in index.get((place, stem), ())]
+                if len(found) > 1:
+                    raise NoMapError(f'several maps of {name} in {self.folder}: {found[:3]}; keep one')
+                if found:
+                    return self.folder / found[0]
+        raise NoMapError(f'no map of {name} in {self.folder}')
 
     def check_names(self, names: Iterable[str]) -> None:
         """Refuse images that would share a map.

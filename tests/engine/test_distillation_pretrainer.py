@@ -289,6 +289,14 @@ def test_a_model_without_backbone_is_refused_before_any_data(make_runner, toys):
         make_runner(Bare(), loader=toys.loader(NeverLoaded())).train()
 
 
+def test_a_pipeline_that_leaves_maps_behind_is_refused_before_any_data(make_runner, toys):
+    runner = make_runner(loader=toys.loader(NeverLoaded()))
+    runner.cfg.train_dataloader = dict(dataset=dict(pipeline=[
+        dict(type='AnomalyMapGenerator'), dict(type='mmdet.Mosaic')]))
+    with pytest.raises(ValueError, match='the pipeline has Mosaic, which would move the images'):
+        runner.train()
+
+
 def test_a_level_the_backbone_does_not_have_is_refused_before_any_data(make_runner, toys):
     runner = make_runner(hooks=[dict(type='DistillationPretrainer', levels=(3,))], loader=toys.loader(NeverLoaded()))
     with pytest.raises(ValueError, match='level 3 does not exist: ToyBackbone returns 3'):

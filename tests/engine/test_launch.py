@@ -45,13 +45,15 @@ def test_load_config_merges_dotted_overrides(config_file):
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.5)
 
 
-def test_mixed_precision_on_a_cpu_has_no_proposals(monkeypatch, config_file):
+@pytest.mark.parametrize('head', ['rpn_head', 'roi_head'])
+def test_mixed_precision_on_a_cpu_has_no_second_stage(monkeypatch, config_file, head):
     cfg = launch.load_config(config_file)
-    cfg.model = dict(type='Wrapper', detector=dict(rpn_head=dict(type='RPNHead')))
+    cfg.model = dict(type='Wrapper', detector={head: dict(type='Head')})
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     launch.use_mixed_precision(cfg)
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
-    with pytest.raises(ValueError, match='detectors with an rpn_head cannot be trained in bfloat16; leave out --amp'):
+    launch.use_mixed_precision(Config(dict(cfg, model=dict(rpn_head=None))))
+    with pytest.raises(ValueError, match='with an rpn_head or roi_head cannot be trained in it; leave out --amp'):
         launch.use_mixed_precision(cfg)
 
 

@@ -19,12 +19,15 @@ def config(*transforms, hooks=(), scope='mmdet', maps=True):
 
 @pytest.mark.parametrize('changes, named', [
     (dict(transforms=[dict(type='Mosaic')]), 'Mosaic'),
-    (dict(transforms=[dict(type='mmdet.RandomAffine')]), 'mmdet.RandomAffine'),
-    (dict(transforms=[dict(type=CachedMosaic)]), 'mmdet.CachedMosaic'),
+    (dict(transforms=[dict(type='mmdet.RandomAffine')]), 'RandomAffine'),
+    (dict(transforms=[dict(type=CachedMosaic)]), 'CachedMosaic'),
     (dict(transforms=[dict(type='RandomApply', transforms=[dict(type='MixUp')])]), 'MixUp'),
     (dict(hooks=[dict(type='PipelineSwitchHook', switch_pipeline=[dict(type='RandomShift')])]), 'RandomShift'),
     (dict(transforms=[dict(type='RandomCrop')], scope='mmpretrain'), 'RandomCrop'),
-    (dict(transforms=[dict(type=RandomCrop)]), 'mmpretrain.RandomCrop'),
+    (dict(transforms=[dict(type=RandomCrop)]), 'RandomCrop'),
+    (dict(transforms=[dict(type='mmdet.datasets.transforms.transforms.Mosaic')]), 'Mosaic'),
+    (dict(transforms=[dict(type='mmpretrain.RandomResizedCrop')]), 'RandomResizedCrop'),
+    (dict(transforms=[dict(type='YOLOv5RandomAffine')], scope='mmyolo'), 'YOLOv5RandomAffine'),
     (dict(transforms=[dict(type='RandomFlip'), dict(type='Mosaic'), dict(type='MixUp')]), 'Mosaic, MixUp')])
 def test_transforms_that_leave_the_map_behind(changes, named):
     transforms = changes.pop('transforms', ())
@@ -35,6 +38,7 @@ def test_transforms_that_leave_the_map_behind(changes, named):
 def test_what_carries_maps_along_or_has_none_is_let_through():
     check_maps_move(config(dict(type='RandomFlip'), dict(type='RandomCrop'), dict(type='RandomResize')))
     check_maps_move(config(dict(type='Mosaic'), maps=False))
+    check_maps_move(config(dict(type='mylab.RandomAffine'), dict(type='mmdet.Rotate')))  # one's own; a careful one
     check_maps_move({})
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from agssp_mm.images import list_images
-from agssp_mm.maps import generate
+from agssp_mm.maps import generate, single_writer
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.teachers.base import AnomalyMaps
@@ -251,6 +252,15 @@ def test_two_runs_on_one_store_are_kept_apart(image_folder, toy_teacher, tmp_pat
     generate_maps(list_images(image_folder), teacher, tmp_path / 's')
     generate_maps(list_images(image_folder), teacher, tmp_path / 's')  # the lock is gone with its run
     assert not abandoned.exists()
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_systems_without_locks_have_stores_too(image_folder, toy_teacher, tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, 'no locks')
+
+    monkeypatch.setattr(single_writer.fcntl, 'flock', refuse)
+    assert generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's').num_written == 12
 
 
 def test_progress_of_long_runs_is_shown_in_a_log_too(image_folder, toy_teacher, tmp_path, capfd, monkeypatch):

@@ -22,6 +22,15 @@ def test_its_own_run_goes_on(tmp_path):
         folder.check(SETTINGS, resume=False)
 
 
+def test_a_run_whose_record_does_not_say_of_which_maps_goes_on(tmp_path):
+    folder = RunFolder(tmp_path / 'run')
+    folder.claim(SETTINGS)
+    assert folder.check(dict(SETTINGS, maps='digest')) is True
+    folder.claim(dict(SETTINGS, maps='digest'))
+    with pytest.raises(ValueError, match='another run .maps was "digest", now "other"'):
+        folder.check(dict(SETTINGS, maps='other'))
+
+
 def test_labels_may_change_and_are_remembered(tmp_path):
     folder, labels = RunFolder(tmp_path / 'run'), dict(classes=('a', 'b'), train_annotations='a.json')
     assert folder.claim(SETTINGS) is False

@@ -321,6 +321,8 @@ def test_a_grid_runs_and_is_not_run_again(steel, tmp_path):
                     if 'max_norm=7.5' in path.read_text()}
     assert with_options == {path.parent.name for path in times if 'agbp' not in path.parent.name}
     assert [one['num_labels'] for one in lines] == [4] * 4
+    assert [sorted(one['options']) for one in lines] == [
+        ['finetune'], ['finetune'], *[['agdp', 'finetune', 'pretrain']] * 2]
     table = script('--summary', out, '--page', tmp_path / 'page.md', '--curve', tmp_path / 'curve.png').stdout
     assert table.strip() in (tmp_path / 'page.md').read_text() and '(curve.png)' in (tmp_path / 'page.md').read_text()
     assert '| val | train_10pct | oracle (trained+round3) | 1 | 1 |' in table
