@@ -65,6 +65,17 @@ def test_readme_and_results_quote_the_rows_of_the_recipe(table, table_without_cr
     assert before not in readme  # of an older fine-tuning
 
 
+def test_results_and_readme_quote_the_tiles(table):
+    where = 'magnetic_tile', 'retinanet_efficientnet-lite0, 192 px', 'val', 'train_25pct'
+    row, base = (row_of(table, *where, start, '60') for start in ('agssp (trained+half+paste)', 'imagenet'))
+    (map50, m_ap), (base50, base_map) = ((one[7].split()[0], one[8].split()[0]) for one in (row, base))
+    results, readme = (' '.join((ROOT / name).read_text().split()) for name in ('docs/results.md', 'README.md'))
+    assert row[6] == base[6] == '5'
+    assert f'{base50} mAP50 from ImageNet and {map50} pretrained, {row[9]}, and {base_map} and {m_ap} mAP, {row[10]}.' \
+        in results
+    assert f'can be told from chance: {row[9]} and {row[10]}.' in readme
+
+
 def test_results_count_the_gain_against_the_better_imagenet_row(table_without_crops):
     size = 'retinanet_efficientnet-lite0, 192 px, mixed precision'
     row = row_of(table_without_crops, 'neu_det', size, 'val', 'train_10pct', 'agdp (trained+nc)', '30')
