@@ -3,8 +3,6 @@ import json
 
 import numpy as np
 import pytest
-import timm
-import torch
 from PIL import Image
 
 from agssp_mm.images import list_images
@@ -49,11 +47,17 @@ def test_normal_images(image_folder, normals, teacher):
     check(image_folder, lambda: teacher(normals), normals / '1.png')
 
 
-def test_a_file_of_weights(image_folder, tmp_path):
+@pytest.mark.parametrize('backbone', [
+    dict(library='timm', name='resnet10t', weights='FILE'),
+    dict(type='ResNet', depth=18, init_cfg=dict(type='Pretrained', checkpoint='FILE')),
+    dict(type='mmpretrain.TIMMBackbone', model_name='resnet10t', checkpoint_path='FILE')])
+def test_files_of_weights(tmp_path, backbone):
     weights = tmp_path / 'weights.pth'
-    torch.save(timm.create_model('resnet10t').state_dict(), weights)
-    backbone = dict(library='timm', name='resnet10t', weights=str(weights))
-    check(image_folder, lambda: PatchMemoryTeacher(backbone, (1, )), weights)
+    backbone = json.loads(json.dumps(backbone).replace('FILE', str(weights)))
+    assert PatchMemoryTeacher(backbone, (1, )).source_files == ()  # what is not there is told when it is loaded
+    weights.touch()
+    assert PatchMemoryTeacher(backbone, (1, )).source_files == (weights, )
+    assert PatchMemoryTeacher(dict(library='timm', name='resnet10t', weights='random'), (1, )).source_files == ()
 
 
 def test_maps_of_others(image_folder, tmp_path):
