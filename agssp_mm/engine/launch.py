@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from .walk import walk
+
 # Rank, number of processes and rank on this machine, as each launcher calls them.
 RANK_VARIABLES = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -61,7 +63,7 @@ def use_mixed_precision(cfg: Config) -> None:
         raise ValueError(f'--amp switches OptimWrapper to {_MIXED[0]}, on a CPU to {_MIXED[1]}, but the config has '
                          f'{given}; set optim_wrapper.type in the config instead')
     if get_device() == 'cpu':
-        if _has_part(cfg.get('model'), ('rpn_head', 'roi_head')):
+        if any(part.get(name) for part in walk(cfg.get('model')) for name in ('rpn_head', 'roi_head')):
             raise ValueError("--amp: on a CPU, mmcv's NMS and RoIAlign know no bfloat16, so detectors with an rpn_head "
                              'or roi_head cannot be trained in it; leave out --amp')
         cfg.optim_wrapper.type = _MIXED[1]
@@ -156,13 +158,6 @@ def _set_group_variables(launcher: str) -> None:
         hosts = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
                                capture_output=True, text=True, check=True)
         os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
-
-
-def _has_part(part: Any, names: tuple[str, ...]) -> bool:
-    if isinstance(part, (list, tuple)):
-        return any(_has_part(one, names) for one in part)
-    return isinstance(part, dict) and (any(part.get(name) for name in names)
-                                       or any(_has_part(one, names) for one in part.values()))
 
 
 def _replace_sync_norms(part: Any) -> int:

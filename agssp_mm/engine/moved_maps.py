@@ -1,6 +1,8 @@
 """Refusing pipelines that move an image and leave its anomaly map where it was."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from .walk import walk
 
 #: Geometric transforms that know nothing of ``gt_seg_map`` and keep the size of the image, or may.
 LEAVE_MAPS_BEHIND = {
@@ -20,8 +22,8 @@ def check_maps_move(cfg: Mapping[str, Any]) -> None:
         ValueError: With the transforms.
     """
     scope = cfg.get('default_scope')
-    names = [_name(kind, scope) for part in (cfg.get('train_dataloader'), cfg.get('custom_hooks'))
-             for kind in _types(part)]
+    names = [_name(part['type'], scope) for part in walk([cfg.get('train_dataloader'), cfg.get('custom_hooks')])
+             if 'type' in part]
     if not any(name == 'AnomalyMapGenerator' for _, name in names):
         return
     found = dict.fromkeys(name for library, name in names if name in LEAVE_MAPS_BEHIND.get(library, ()))
@@ -29,16 +31,6 @@ def check_maps_move(cfg: Mapping[str, Any]) -> None:
         raise ValueError(f'the pipeline has {", ".join(found)}, which would move the images and leave the anomaly maps '
                          'where they are; take out what moves images, or use RandomFlip, Resize, RandomResize and '
                          "mmdet's RandomCrop, which carry gt_seg_map along")
-
-
-def _types(part: Any) -> Iterator[Any]:
-    if isinstance(part, Mapping):
-        if 'type' in part:
-            yield part['type']
-        part = list(part.values())
-    if isinstance(part, (list, tuple)):
-        for one in part:
-            yield from _types(one)
 
 
 def _name(kind: Any, scope: str | None) -> tuple[str, str]:

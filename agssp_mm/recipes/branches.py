@@ -4,8 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..engine.walk import walk
 from .building import model_class
-from .walk import walk
 
 _MASK_LOADERS = ('LoadAnnotations', 'LoadPanopticAnnotations')
 # Below what float32 keeps of any variance that a trained network has.

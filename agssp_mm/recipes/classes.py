@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .walk import walk
+from ..engine.walk import walk
 
 # Heads of proposals know "object" alone; backbones and necks of other frameworks may carry a count of their own.
 CLASS_AGNOSTIC = ('backbone', 'neck', 'rpn_head', 'teacher_backbone', 'teacher_neck', 'data_preprocessor')

@@ -1,7 +1,7 @@
 """The data pipelines of the stages: short, geometric and photometric, the same for every detector."""
 from typing import Any
 
-from .walk import walk
+from ..engine.walk import walk
 
 _FLIP = dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical'])
 _TEST_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from ..engine.walk import walk
 from ..engine.weight_sources import last_name
-from .walk import walk
 
 _TIMEOUT = 5.0  # seconds
 # MMEngine's initialisations that draw numbers; any other loads weights.

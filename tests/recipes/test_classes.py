@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.utils import get_installed_path
 
+from agssp_mm.engine.walk import walk
 from agssp_mm.recipes.classes import count_classes, set_num_classes
-from agssp_mm.recipes.walk import walk
 
 
 def model_of(name):

@@ -3,8 +3,8 @@ import string
 from pathlib import Path
 from typing import Any
 
+from agssp_mm.engine.walk import walk
 from agssp_mm.files import write_atomically
-from agssp_mm.recipes.walk import walk
 
 _SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 _LAYERS = 2

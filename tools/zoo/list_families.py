@@ -15,10 +15,10 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
+from agssp_mm.engine.walk import walk
 from agssp_mm.files import write_atomically
 from agssp_mm.recipes.branches import inline_teachers, replace_grouped_norms
 from agssp_mm.recipes.building import build
-from agssp_mm.recipes.walk import walk
 
 EXCLUDED = {
     '_base_': 'parts of configs', 'common': 'parts of configs', 'dsdl': 'data sets', 'cityscapes': 'data set',
