@@ -4,6 +4,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from agssp_mm.cli import main
 from agssp_mm.commands import generate_maps
 from agssp_mm.engine.launch import leave_group
 
@@ -20,3 +21,10 @@ def test_ranks_wait_for_one_that_fits_a_teacher_for_hours(monkeypatch):
         assert backend.options._timeout == timedelta(days=7)
     finally:
         leave_group()
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_written(image_folder, tmp_path, capsys):
+    assert main(['generate-maps', str(image_folder), str(tmp_path / 'store'), '--device', 'cuda:99']) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith("agssp generate-maps: error: device: 'cuda:99' cannot be used here")
+    assert not (tmp_path / 'store').exists()
