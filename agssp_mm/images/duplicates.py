@@ -46,7 +46,9 @@ def find_duplicates(first: ImageList, second: ImageList, threshold: float = 0.9)
     if not 0 < threshold <= 1:
         raise ValueError(f'threshold must be above 0 and at most 1, got {threshold}')
     names = [entry.name for entry in first]
-    signatures = np.stack([_signature(_grey(first, entry)) for entry in first])
+    signatures = np.empty((len(names), _SIDE * _SIDE), np.float32)
+    for row, entry in zip(signatures, first, strict=True):
+        row[:] = _signature(_grey(first, entry))
     found = []
     for entry in second:
         turned = np.stack([_signature(one) for one in _orientations(_grey(second, entry))])

@@ -11,6 +11,7 @@ from typing import Any
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_SOURCE = 'images'
+_HERE = Path()
 _STORE_MARK = 'plan.jsonl'  # written before the first map of a store
 
 
@@ -107,9 +108,10 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
     for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename)),
                                          followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_entered(os.path.join(where, name), seen)]
+        place = below / os.path.relpath(where, folder)  # once per folder: paths are slow beside a million names
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
-                names.append((below / os.path.relpath(os.path.join(where, file), folder)).as_posix())
+                names.append(file if place == _HERE else f'{place.as_posix()}/{file}')
             else:
                 num_ignored += 1
     if closed:
@@ -172,7 +174,8 @@ def _with_sources(names: list[str], root: Path, sources: Mapping[str, str | Path
 
 def _names_of_source(names: list[str], root: Path, source: str, where: str | Path) -> list[str]:
     if (root / where).is_dir():
-        return [name for name in names if (root / name).is_relative_to(root / where)]
+        below = PurePosixPath(os.path.relpath(root / where, root))
+        return [name for name in names if below == _HERE or name.startswith(f'{below}/')]
     if Path(where).is_file():
         listed = set(_names_in_file(Path(where)))
         return [name for name in names if name in listed]

@@ -76,9 +76,10 @@ def decode_values(data: bytes, name: str) -> np.ndarray:
     try:
         # Pillow, not OpenCV, decides whether a file is whole: OpenCV fills a truncated JPEG with grey and returns it.
         with Image.open(io.BytesIO(data)) as image:
-            image.load()
             if not _is_deep(image, data):
+                image.load()
                 return _eight_bit_values(image)
+            image.verify()  # checksums alone: the pixels are decoded below, once
     except Image.UnidentifiedImageError:
         if data[:4] not in _TIFF_HEADS:  # there are kinds of TIFF that Pillow does not know
             raise UnreadableImageError(f'{name}: not an image (PNG, JPEG, BMP, TIFF or WebP is expected)') from None

@@ -2,7 +2,7 @@
 import json
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,13 +12,14 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from ..files import write_atomically
-from ..images import ImageEntry, ImageList, content_key
+from ..images import ImageList, content_key
 from .store import PLAN_NAME
 
 #: Of how many images the content is compared before a store is continued or used.
 CHECKED_IMAGES = 64
 #: In place of the content key of a file that cannot be opened.
 UNREADABLE = 'unreadable'
+_SLICE = 4096
 
 
 class PlannedImage(NamedTuple):
@@ -36,10 +37,8 @@ def make_plan(images: ImageList, store_path: Path, seed: int) -> list[PlannedIma
     left behind before it had written ``maps.json`` is made anew: nothing says that it was made of the same list.
     """
     path = store_path / PLAN_NAME
-    with ThreadPoolExecutor(8) as pool:
-        keys = tqdm(pool.map(lambda entry: _key_or_last(images, entry, seed), images), total=len(images),
-                    desc='reading the list', unit='image', disable=None)
-        plan = sorted(PlannedImage(key, entry.name, entry.source) for key, entry in zip(keys, images, strict=True))
+    plan = sorted(PlannedImage(key, entry.name, entry.source)
+                  for key, entry in zip(_keys(images, seed), images, strict=True))
     with write_atomically(path) as file:
         file.writelines(json.dumps(planned).encode() + b'\n' for planned in plan)
     return plan
@@ -86,8 +85,19 @@ def sample_plan(plan: list[PlannedImage], number: int, seed: int) -> list[Planne
     return [plan[index] for index in sorted(random.Random(seed).sample(range(len(plan)), number))]
 
 
-def _key_or_last(images: ImageList, entry: ImageEntry, seed: int) -> str:
+def _keys(images: ImageList, seed: int) -> Iterator[str]:
+    with ThreadPoolExecutor(8) as pool, tqdm(total=len(images), desc='reading the list', unit='image',
+                                             disable=None) as progress:
+        # In slices: an executor's map makes a task of every image at once, of which a million fill memory.
+        for start in range(0, len(images), _SLICE):
+            for key in pool.map(lambda entry: key_or_last(images.path(entry), seed), images[start:start + _SLICE]):
+                yield key
+                progress.update()
+
+
+def key_or_last(path: Path, seed: int) -> str:
+    """Content key of an image as it stands in a plan: :data:`UNREADABLE` where the file cannot be opened."""
     try:
-        return content_key(images.path(entry), seed)
+        return content_key(path, seed)
     except OSError:
         return UNREADABLE  # sorts behind every hexadecimal key; the reason is found and listed when it is decoded

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+from pathlib import PurePath
 
 import pytest
 
@@ -127,3 +128,21 @@ def test_names_that_leave_the_root_are_refused(tmp_path, name):
     (tmp_path / 'list.txt').write_text(f'{name}\n')
     with pytest.raises(ValueError, match='must be relative to the root and stay below it'):
         list_images(tmp_path / 'list.txt')
+
+
+def test_folders_whose_names_begin_alike_are_sources_of_their_own(tmp_path):
+    make(tmp_path, 'line1/a.png', 'line10/b.png', 'line1 /c.png')
+    images = list_images(tmp_path, sources=dict(one='line1', ten=tmp_path / 'line10', blank='./line1 '))
+    assert {entry.name: entry.source for entry in images} == {
+        'line1/a.png': 'one', 'line10/b.png': 'ten', 'line1 /c.png': 'blank'}
+    assert list_images(tmp_path, sources=dict(all='.')).sources == ('all', )
+
+
+def test_paths_are_worked_out_by_folder_and_not_by_image(tmp_path, monkeypatch):
+    """Otherwise a million images in the paper's 34 sources take eight minutes to list, at every start."""
+    make(tmp_path, *(f'{folder}/{number}.png' for folder in 'abcde' for number in range(40)))
+    calls, relpath = [], os.path.relpath
+    monkeypatch.setattr(os.path, 'relpath', lambda *paths: calls.append(paths) or relpath(*paths))
+    monkeypatch.setattr(PurePath, 'is_relative_to', lambda path, other: calls.append(path) or True)
+    assert len(list_images(tmp_path, sources={folder: folder for folder in 'abcde'})) == 200
+    assert len(calls) <= 20

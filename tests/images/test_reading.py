@@ -1,9 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from agssp_mm.images import UnreadableImageError, read_image
+from agssp_mm.images.reading import decode_values
 
 
 def gradient(dtype, top):
@@ -51,6 +52,27 @@ def test_truncated_files_are_refused(tmp_path, suffix):
     (tmp_path / f'a.{suffix}').write_bytes(data[:len(data) // 2])
     with pytest.raises(UnreadableImageError, match=f'a.{suffix}'):
         read_image(tmp_path / f'a.{suffix}')
+
+
+@pytest.mark.parametrize('shape', [(40, 50), (40, 50, 3)])
+def test_damaged_deep_pngs_are_refused(shape):
+    noise = np.random.default_rng(0).integers(0, 65536, shape, dtype=np.uint16)
+    data = cv2.imencode('.png', noise)[1].tobytes()
+    assert np.array_equal(decode_values(data, 'x'), noise)
+    for place in range(40, len(data), len(data) // 20):
+        changed = data[:place] + bytes([data[place] ^ 4]) + data[place + 1:]
+        for damaged in (data[:place], changed):
+            with pytest.raises(UnreadableImageError, match='^x: '):
+                decode_values(damaged, 'x')
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+def test_deep_images_are_decoded_once(tmp_path, monkeypatch, suffix):
+    """Pillow only looks at them: for 12 megapixels its decoding takes as long as the one that counts."""
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    cv2.imwrite(str(tmp_path / f'a.{suffix}'), values)
+    monkeypatch.setattr(ImageFile.ImageFile, 'load', lambda image: pytest.fail('decoded by Pillow'))
+    assert np.array_equal(read_image(tmp_path / f'a.{suffix}')[..., 0], np.rint(values / 257))
 
 
 def test_empty_and_foreign_files_are_refused(tmp_path):
