@@ -449,6 +449,17 @@ def test_two_processes(images, detector, tmp_path):
     assert 'backbone.conv1.weight' in tensors(tmp_path / 'out' / 'detector.pth')
 
 
+def test_memory_of_this_process_is_free_before_several_train(images, detector, tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(running.torch.cuda, 'is_initialized', lambda: True)
+    monkeypatch.setattr(running.torch.cuda, 'empty_cache', lambda: order.append('freed'))
+    monkeypatch.setattr(running.subprocess, 'run', lambda *args, **kwargs: order.append('trained') or
+                        subprocess.CompletedProcess(args, 3))
+    with pytest.raises(RuntimeError, match='on 2 devices failed'):
+        agssp_mm.pretrain(images / 'images', detector, tmp_path / 'out', devices=2, **SMALL)
+    assert order == ['freed', 'trained']
+
+
 def test_a_training_that_fails_on_several_devices_is_said(images, detector, tmp_path, monkeypatch):
     monkeypatch.setattr(running.subprocess, 'run', lambda *args, **kwargs: subprocess.CompletedProcess(args, 3))
     with pytest.raises(RuntimeError, match='on 2 devices failed with exit status 3; the same call goes on'):

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
 from agssp_mm.commands.settings_action import SettingsAction
-from agssp_mm.engine.launch import RANK_VARIABLES, join_group, leave_group, load_config
+from agssp_mm.engine.launch import RANK_VARIABLES, load_config, process_group
 from agssp_mm.engine.resume import add_load_arguments, check_start
 
 SUMMARY = 'evaluate a checkpoint with the test settings of a config'
@@ -36,12 +36,9 @@ def run(args: argparse.Namespace) -> int:
         draw_detections(cfg, args.show_dir)
     if args.out:
         dump_predictions(cfg, args.out)
-    join_group(cfg, args.launcher)
-    try:
+    with process_group(cfg, args.launcher):
         check_start(cfg, args.trust_checkpoint, args.strict, args.allow_partial)
         Runner.from_cfg(cfg).test()
-    finally:
-        leave_group()
     return 0
 
 

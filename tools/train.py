@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 
 from agssp_mm.cli import run_command
 from agssp_mm.commands.settings_action import SettingsAction
-from agssp_mm.engine.launch import (RANK_VARIABLES, class_counts_explained, join_group, leave_group, load_config,
+from agssp_mm.engine.launch import (RANK_VARIABLES, class_counts_explained, load_config, process_group,
                                     scale_learning_rate, use_mixed_precision)
 from agssp_mm.engine.resume import add_load_arguments, check_start, resume
 
@@ -37,13 +37,9 @@ def run(args: argparse.Namespace) -> int:
         scale_learning_rate(cfg)
     if args.resume:
         resume(cfg, args.resume)
-    join_group(cfg, args.launcher)
-    try:
+    with process_group(cfg, args.launcher), class_counts_explained():
         check_start(cfg, args.trust_checkpoint, args.strict, args.allow_partial)
-        with class_counts_explained():
-            Runner.from_cfg(cfg).train()
-    finally:
-        leave_group()
+        Runner.from_cfg(cfg).train()
     return 0
 
 

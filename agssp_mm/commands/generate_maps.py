@@ -34,11 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate the maps and print what was skipped."""
     images = list_images(args.images, args.root, parse_sources(args.sources))
-    teacher = build_teacher(args)
     if args.launcher == 'pytorch':
         _join_group()
     try:
-        return _generate(args, images, teacher)
+        return _generate(args, images, build_teacher(args))  # only now "cuda" is the device of this rank
     finally:
         leave_group()
 

@@ -1,7 +1,9 @@
 """Preparing an MMEngine run: the config file, the process group, mixed precision, scaled learning rates."""
 import os
 import subprocess
+import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +121,28 @@ def join_group(cfg: Config, launcher: str) -> None:
         type='MMDistributedDataParallel', broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+@contextmanager
+def process_group(cfg: Config, launcher: str) -> Iterator[None]:
+    """Be in the process group for as long as the block runs; arguments and errors as of :func:`join_group`.
+
+    A process of NCCL that fails prints why and ends at once, without leaving the group: to leave it would wait for the
+    other ranks, which wait in a collective for this one, and nobody would see the error
+    (https://github.com/NVIDIA/nccl/issues/1777). Its death is what makes torchrun end the others.
+    """
+    join_group(cfg, launcher)
+    try:
+        yield
+    except BaseException as error:
+        if dist.is_initialized() and dist.get_backend() == 'nccl':
+            traceback.print_exception(error)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
+        leave_group()
+        raise
+    leave_group()
 
 
 @contextmanager

@@ -27,6 +27,11 @@ def check_maps_move(cfg: Mapping[str, Any]) -> None:
     if not any(name == 'AnomalyMapGenerator' for _, name in names):
         return
     found = dict.fromkeys(name for library, name in names if name in LEAVE_MAPS_BEHIND.get(library, ()))
+    mixed = [_name(part['type'], scope)[1] for preprocessing in walk(cfg.get('model')) if preprocessing.get('augments')
+             for part in walk(preprocessing['augments']) if 'type' in part]
+    if mixed:
+        raise ValueError(f'the model mixes images within a batch ({", ".join(mixed)} in `augments`), and would leave '
+                         'their anomaly maps as they are; take out `augments`')
     if found:
         raise ValueError(f'the pipeline has {", ".join(found)}, which would move the images and leave the anomaly maps '
                          'where they are; take out what moves images, or use RandomFlip, Resize, RandomResize and '

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
-from .launch import RANK_VARIABLES, class_counts_explained, join_group, leave_group, load_config
+from .launch import RANK_VARIABLES, class_counts_explained, load_config, process_group
 from .resume import check_start, resume
 
 
@@ -28,13 +28,9 @@ def train_config(path: str | Path, launcher: str = 'none') -> None:
     if cfg.get('visualizer'):
         cfg.visualizer.name = cfg.experiment_name
     resume(cfg, 'auto')
-    join_group(cfg, launcher)
-    try:
+    with process_group(cfg, launcher), class_counts_explained():
         check_start(cfg)
-        with class_counts_explained():
-            Runner.from_cfg(cfg).train()
-    finally:
-        leave_group()
+        Runner.from_cfg(cfg).train()
 
 
 def main(arguments: list[str] | None = None) -> int:

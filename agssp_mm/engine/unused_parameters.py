@@ -40,17 +40,23 @@ def require_unused_parameters(model: nn.Module, why: str) -> None:
 def check_unused_parameters(model: nn.Module, losses: Mapping[str, Any]) -> None:
     """Raise if losses leave parameters of a distributed model without gradient and it does not allow that.
 
+    Where it does allow that, parts under reentrant activation checkpointing are refused: DDP takes their parameters for
+    unused and fails in the backward pass, where they are used.
+
     Args:
         model: The model as the runner holds it.
         losses: What its forward returned, tensors or lists of tensors by name.
 
     Raises:
-        ValueError: Naming the first of the parameters.
+        ValueError: Naming the first of the parameters, or what to do about the checkpointing.
     """
-    if finds_unused_parameters(model):
+    if not isinstance(model, DistributedDataParallel) or model.static_graph:
         return
     reached, opaque = _reached(losses)
-    if opaque:
+    if opaque and model.find_unused_parameters:
+        raise ValueError('the model checkpoints activations (with_cp=True, use_reentrant=True of PyTorch), which under '
+                         'distributed training does not go with find_unused_parameters=True: set with_cp=False')
+    if opaque or model.find_unused_parameters:
         return
     unused = [name for name, parameter in model.module.named_parameters()
               if parameter.requires_grad and id(parameter) not in reached]

@@ -82,12 +82,13 @@ def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, setting
         ValueError: If the store was made from other images, by another teacher or with other settings.
     """
     identity = _identity(images, teacher, settings)
-    if (store_path / META_NAME).is_file():
+    is_there = (store_path / META_NAME).is_file()
+    if is_there:
         _check_identity(MapStore.open(store_path, partial=True), identity)
         plan = read_plan(store_path / PLAN_NAME)
         check_content([(one.key, images.root / one.name) for one in plan], settings.seed, store_path)
-    barrier()  # nobody may look for maps.json after rank 0 has written a new one
-    if not (store_path / META_NAME).is_file():
+    barrier()  # all have looked before rank 0 writes a new one, and none looks again: it would miss a barrier
+    if not is_there:
         if get_rank() == 0:
             _start_store(images, teacher, store_path, settings, identity)
         barrier()

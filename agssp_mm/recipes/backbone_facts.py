@@ -70,6 +70,21 @@ def inspect_backbone(detector: SourceDetector) -> BackboneFacts:
                          any(isinstance(module, _BatchNorm) for module in backbone.modules()))
 
 
+def freezes_late(backbone: dict, scope: str) -> bool:
+    """Whether some of a backbone freezes only when the training starts, as in mmdet's Swin, CSPDarknet and CSPNeXt.
+
+    MMEngine has wrapped the model by then: several processes need ``find_unused_parameters=True``.
+
+    Args:
+        backbone: Its config.
+        scope: Registry scope of bare names.
+    """
+    built = build(without_weights(backbone), scope)
+    learning = [parameter for parameter in built.parameters() if parameter.requires_grad]
+    built.train()
+    return not all(parameter.requires_grad for parameter in learning)
+
+
 def accepted_settings(cls: type) -> dict[str, object]:
     """Arguments of a class and, where it passes others on, of its parents, with their defaults."""
     found: dict[str, object] = {}

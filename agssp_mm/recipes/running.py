@@ -1,8 +1,11 @@
 """Running the stages of a pretraining, each from what the one before it left."""
+import gc
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import torch
 
 from ..checkpoints.repack import export_checkpoint
 from ..engine.next_round import make_next_round
@@ -68,6 +71,10 @@ def _train(config: Path, devices: int) -> None:
         return
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}', '-m',
                'agssp_mm.engine.train', str(config), '--launcher', 'pytorch']
+    if torch.cuda.is_initialized():
+        # Teacher and detector of this process are done; what PyTorch keeps of their memory is missed by rank 0.
+        gc.collect()
+        torch.cuda.empty_cache()
     status = subprocess.run(command, check=False).returncode
     if status:
         raise RuntimeError(f'the training {config} on {devices} devices failed with exit status {status}; the same '

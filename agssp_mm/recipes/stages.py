@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .backbone_facts import BackboneFacts, inspect_backbone
+from .backbone_facts import BackboneFacts, freezes_late, inspect_backbone
 from .building import without_weights
 from .classes import set_num_classes
 from .initial_values import init_what_nothing_sets
@@ -46,6 +46,8 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     needs = needs or find_input_needs(detector, settings.image_size)
     backbone, has_weights = _starting_backbone(detector, settings)
     backbone.update(facts.stem_frozen if has_weights and facts.stem_frozen else facts.nothing_frozen)
+    if settings.devices > 1 and backbone.get('with_cp'):
+        backbone['with_cp'] = False  # DDP looks for unused parameters here, which hides those of checkpointed parts
     size = _rounded(settings.image_size, needs)
     train, val = agbp_pipelines(size, settings.image_loader, dict(
         type='AnomalyMapGenerator', store=settings.store, image_root=_image_root(settings)))
@@ -129,7 +131,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         custom_hooks=[*moved, *hooks, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
                       dict(type='DetectorExportHook')],
         load_from=load_from,
-        find_unused_parameters=bool(hooks) or detector.config.get('find_unused_parameters', False))
+        find_unused_parameters=bool(hooks) or _has_unused(detector, model))
     return Config(config)
 
 
@@ -184,7 +186,7 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
         param_scheduler=short_schedule(epochs, steps),
         custom_hooks=[*moved, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook')],
         load_from=str(Path(settings.out) / 'detector.pth'),
-        find_unused_parameters=detector.config.get('find_unused_parameters', False)))
+        find_unused_parameters=_has_unused(detector, model)))
 
 
 def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tuple[dict, bool]:
@@ -227,6 +229,10 @@ def _detector_model(detector: SourceDetector, needs: InputNeeds, num_classes: in
     # Sizes of batch augmentations are those of everyday photographs.
     model['data_preprocessor'] = dict(own, batch_augments=None, pad_size_divisor=needs.divisor)
     return model
+
+
+def _has_unused(detector: SourceDetector, model: dict) -> bool:
+    return detector.config.get('find_unused_parameters') or freezes_late(model['backbone'], detector.scope)
 
 
 def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:

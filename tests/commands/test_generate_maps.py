@@ -7,6 +7,7 @@ import torch.distributed as dist
 from agssp_mm.cli import main
 from agssp_mm.commands import generate_maps
 from agssp_mm.engine.launch import leave_group
+from agssp_mm.teachers.texture import TextureTeacher
 
 
 def test_ranks_wait_for_one_that_fits_a_teacher_for_hours(monkeypatch):
@@ -28,3 +29,11 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_written(image_fol
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith("agssp generate-maps: error: device: 'cuda:99' cannot be used here")
     assert not (tmp_path / 'store').exists()
+
+
+def test_a_rank_has_its_device_before_the_teacher_goes_there(image_folder, tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(generate_maps, '_join_group', lambda: order.append('device of the rank'))
+    monkeypatch.setattr(generate_maps, 'build_teacher', lambda args: order.append('teacher') or TextureTeacher())
+    assert main(['generate-maps', str(image_folder), str(tmp_path / 's'), '--launcher', 'pytorch']) == 0
+    assert order == ['device of the rank', 'teacher']

@@ -154,3 +154,28 @@ def test_mpi_needs_to_be_told_the_machine_of_rank_0(one_process):
     one_process.delenv('MASTER_ADDR')
     with pytest.raises(ValueError, match='MASTER_ADDR'):
         launch.join_group(Config(dict()), 'mpi')
+
+
+def test_a_group_is_left_with_its_block(one_process):
+    one_process.setattr(launch, 'get_device', lambda: 'cpu')
+    with launch.process_group(Config(dict()), 'pytorch'):
+        assert dist.is_initialized()
+    assert not dist.is_initialized()
+    with pytest.raises(ValueError, match='wrong'), launch.process_group(Config(dict()), 'pytorch'):
+        raise ValueError('wrong')
+    assert not dist.is_initialized()
+
+
+def test_a_rank_of_nccl_that_fails_says_why_and_ends_without_waiting_for_others(monkeypatch, capfd):
+    """Leaving the group would wait for ranks that wait for this one."""
+    def end(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(launch, 'join_group', lambda cfg, launcher: None)
+    monkeypatch.setattr(launch.dist, 'is_initialized', lambda: True)
+    monkeypatch.setattr(launch.dist, 'get_backend', lambda: 'nccl')
+    monkeypatch.setattr(launch.dist, 'destroy_process_group', lambda: pytest.fail('waits for the others'))
+    monkeypatch.setattr(launch.os, '_exit', end)
+    with pytest.raises(SystemExit) as ended, launch.process_group(Config(dict()), 'pytorch'):
+        raise RuntimeError('out of memory')
+    assert ended.value.code == 1 and 'RuntimeError: out of memory' in capfd.readouterr().err

@@ -48,3 +48,10 @@ def test_the_configs_of_stage_one_pass():
         check_maps_move(Config.fromfile(path))
         checked += 1
     assert checked >= 5
+
+
+def test_models_that_mix_images_within_a_batch_are_refused():
+    model = dict(type='ImageClassifier', train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix')]))
+    with pytest.raises(ValueError, match='mixes images within a batch .Mixup, CutMix in `augments`.*take out'):
+        check_maps_move(dict(config(dict(type='RandomFlip')), model=model))
+    check_maps_move(dict(config(dict(type='RandomFlip'), maps=False), model=model))

@@ -52,3 +52,13 @@ def test_reentrant_checkpointing_hides_the_graph_and_is_let_through(group):
     model = DistributedDataParallel(Two())
     hidden = checkpoint(model.module.first, torch.ones(1, 2, requires_grad=True), use_reentrant=True)
     check_unused_parameters(model, dict(loss=hidden.sum()))
+
+
+def test_reentrant_checkpointing_is_refused_where_it_fails_in_the_backward_pass(group):
+    model = DistributedDataParallel(Two(), find_unused_parameters=True)
+    hidden = checkpoint(model.module.first, torch.ones(1, 2, requires_grad=True), use_reentrant=True)
+    with pytest.raises(ValueError, match='find_unused_parameters=True: set with_cp=False'):
+        check_unused_parameters(model, dict(loss=hidden.sum()))
+    seen = checkpoint(model.module.first, torch.ones(1, 2, requires_grad=True), use_reentrant=False)
+    check_unused_parameters(model, dict(loss=seen.sum()))
+    check_unused_parameters(Two(), dict(loss=hidden.sum()))

@@ -115,6 +115,36 @@ def test_two_ranks_write_the_same_store(image_folder, tmp_path):
     assert first and second and sorted(first + second) == sorted(alone) and len(alone) == 12
 
 
+def test_a_rank_that_is_held_up_takes_part_in_every_meeting(image_folder, tmp_path):
+    """It looks for the store once: later it would find the one that the first rank has just begun."""
+    script = tmp_path / 'late.py'
+    script.write_text(textwrap.dedent('''
+        import os, sys, time
+        from datetime import timedelta
+        import torch.distributed as dist
+        from agssp_mm.engine.launch import leave_group
+        from agssp_mm.images import list_images
+        from agssp_mm.maps import prepare
+        from agssp_mm.maps.generate import generate_maps
+        from agssp_mm.teachers.texture import TextureTeacher
+
+        def late_barrier(barrier=prepare.barrier):
+            barrier()
+            if os.environ['RANK'] == '1':
+                deadline = time.monotonic() + 30
+                while not os.path.exists(os.path.join(sys.argv[2], 'maps.json')) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+
+        prepare.barrier = late_barrier
+        dist.init_process_group('gloo', timeout=timedelta(seconds=60))
+        generate_maps(list_images(sys.argv[1]), TextureTeacher(), sys.argv[2])
+        leave_group()
+    '''))
+    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', str(script),
+                    str(image_folder), str(tmp_path / 's')], check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert len(MapStore.open(tmp_path / 's').index) == 12
+
+
 def test_bad_images_are_skipped_and_listed(image_folder, toy_teacher, tmp_path):
     (image_folder / 'empty.png').write_bytes(b'')
     (image_folder / 'text.jpg').write_text('no image')

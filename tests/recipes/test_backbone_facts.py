@@ -6,6 +6,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from agssp_mm.recipes import inspect_backbone, read_detector
+from agssp_mm.recipes.backbone_facts import freezes_late
 
 
 def inspect(backbone):
@@ -74,3 +75,10 @@ def test_a_backbone_that_cannot_freeze_with_its_levels_upside_down():
 def test_backbones_that_cannot_be_pretrained(settings, message):
     with pytest.raises(ValueError, match=message):
         inspect(dict(type='_Stubborn', **settings))
+
+
+def test_whether_a_backbone_freezes_only_when_the_training_starts():
+    narrow = dict(type='CSPDarknet', widen_factor=0.125, deepen_factor=0.33)
+    assert freezes_late(dict(narrow, frozen_stages=2), 'mmdet')
+    assert not freezes_late(narrow, 'mmdet')
+    assert not freezes_late(dict(type='ResNet', depth=18, base_channels=4, frozen_stages=2), 'mmdet')

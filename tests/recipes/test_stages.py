@@ -218,6 +218,22 @@ def test_a_backbone_without_frozen_stages_is_frozen_by_a_hook(shrunk, settings):
     assert dict(type='FreezeHook', modules=('backbone', )) not in stages['finetune'].custom_hooks
 
 
+def test_several_processes_look_out_for_what_freezes_after_they_were_joined(shrunk, settings):
+    config = shrunk('rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    for given, expected in ((settings(), False), (settings(freeze_backbone=True), True)):
+        agdp = stages_of(config, given)[1]['agdp']
+        assert (agdp.model.backbone.get('frozen_stages') == 4, agdp.find_unused_parameters) == (expected, expected)
+    config.model.backbone.frozen_stages = 1
+    assert stages_of(config, settings(start='coco.pth'))[1]['finetune'].find_unused_parameters
+
+
+def test_several_processes_do_not_checkpoint_activations_in_stage_one(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone.with_cp = True
+    assert [stages_of(config, settings(devices=number))[1]['agbp'].model.backbone.with_cp for number in (1, 2)] == [
+        True, False]
+
+
 def test_a_start_from_a_whole_detector(shrunk, settings):
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='coco.pth'))
     assert stages['agbp'].load_from == 'coco.pth'

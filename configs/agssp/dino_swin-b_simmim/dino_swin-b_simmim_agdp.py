@@ -5,6 +5,7 @@ model = dict(
     backbone=dict(frozen_stages=4),  # patch embedding, all stages, all output norms
     bbox_head=dict(num_classes=1),
     test_cfg=dict(max_per_img=100))  # 100 queries of one class make no 300 boxes
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters
 
 resize = dict(type='RandomChoiceResize', scales=[(640, 640), (480, 640), (768, 640)], keep_ratio=True)
 resize_small = dict(type='RandomChoiceResize', scales=[(400, 640), (500, 640), (600, 640)], keep_ratio=True)

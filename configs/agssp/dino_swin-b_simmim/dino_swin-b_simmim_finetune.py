@@ -4,6 +4,7 @@ _base_ = [
 model = dict(
     backbone=dict(frozen_stages=2),  # patch embedding and the first two stages
     bbox_head=dict(num_classes=6))
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters
 
 resize = dict(type='RandomChoiceResize', scales=[(640, 640), (480, 640), (768, 640)], keep_ratio=True)
 resize_small = dict(type='RandomChoiceResize', scales=[(400, 640), (500, 640), (600, 640)], keep_ratio=True)

@@ -4,6 +4,7 @@ _base_ = ['../../_base_/paper/agdp.py', '../../_base_/models/faster-rcnn_swin-b.
 model = dict(
     backbone=dict(frozen_stages=4),  # patch embedding, all stages, all output norms
     roi_head=dict(bbox_head=dict(num_classes=1)))
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -5,6 +5,7 @@ _base_ = [
 model = dict(
     backbone=dict(frozen_stages=2),  # patch embedding and the first two stages
     roi_head=dict(bbox_head=dict(num_classes=6)))
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

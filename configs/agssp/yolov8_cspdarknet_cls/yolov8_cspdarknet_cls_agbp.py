@@ -12,4 +12,4 @@ model = dict(
         act_cfg=dict(type='SiLU', inplace=True),
         frozen_stages=2),  # stem, stage 1 and stage 2
     head=dict(in_channels=512))
-find_unused_parameters = True  # MMYOLO freezes when the training starts, after DDP has counted the parameters
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters

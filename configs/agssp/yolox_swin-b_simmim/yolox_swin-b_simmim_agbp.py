@@ -25,6 +25,7 @@ model.update(
     data_preprocessor=dict(type='SelfSupDataPreprocessor', mean=_base_.mean, std=_base_.std, to_rgb=True))
 # Frozen: patch embedding and the first two stages; MMDetection counts them as 2.
 model['backbone'].update(drop_path_rate=0.1, frozen_stages=1)
+find_unused_parameters = True  # the backbone freezes when the training starts, after DDP has counted parameters
 load_from = ('https://download.openmmlab.com/mmselfsup/1.x/simmim/simmim_swin-base_16xb128-amp-coslr-800e_in1k-192/'
              'simmim_swin-base_16xb128-amp-coslr-800e_in1k-192_20220916-a0e931ac.pth')
 
