@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, OPTIMIZERS, DefaultScope
 
 import agssp_mm  # noqa: F401
+from agssp_mm.recipes.backbone_facts import freezes_late
 
 ROOT = Path(__file__).parents[2] / 'configs' / 'agssp'
 PAPER = sorted(folder.name for folder in ROOT.iterdir() if folder.name.endswith(('_cls', '_mocov3', '_simmim')))
@@ -351,3 +352,20 @@ def test_config_is_an_ordinary_one(stem):
     assert [HOOKS.build({key: value for key, value in one.items() if key != 'priority'}) for one in config.custom_hooks]
     assert OPTIMIZERS.get(config.optim_wrapper.optimizer.type)
     literal_eval(repr(config.to_dict()))  # plain values only: the runner has to write it down
+
+
+def test_backbones_that_freeze_late_are_looked_out_for():
+    """Several processes fail at the second step otherwise: DDP waits for gradients of what was frozen after it looked."""
+    found, late = {}, {}
+    for stem in STAGES:
+        config = load(stem)
+        backbone, scope = config.model.backbone, config.model.get('_scope_') or config.get('default_scope')
+        if backbone.get('frozen_stages', -1) < 0 or 'yolov8' in stem and 'YOLO' in backbone.type:
+            continue
+        if backbone.type not in late:
+            late[backbone.type] = freezes_late(backbone, scope)
+        found[stem] = late[backbone.type]
+        assert not late[backbone.type] or config.get('find_unused_parameters'), stem
+    for name in (f'{CSPDARKNET}_agbp', f'{SIMMIM}_agbp', f'{DINO}_finetune', f'{FASTER}_agdp', 'yolov8_swin-b_cls_agdp'):
+        assert found[name]
+    assert not found[f'{RESNET}_agbp']
