@@ -1,5 +1,6 @@
 """Packaging. The OpenMMLab packages are no hard dependencies: they exist under two sets of distribution names
-(mmengine, mmcv, ... and onedl-mmengine, onedl-mmcv, ...), and `import agssp_mm` checks whichever is there."""
+(mmengine, mmcv, ... and onedl-mmengine, onedl-mmcv, ...), and `import agssp_mm` checks whichever is there. Neither is
+torch: pip would replace one that is too old without asking, and leave MMCV compiled against it."""
 import shutil
 from pathlib import Path
 
@@ -43,8 +44,8 @@ setup(
     package_data={'agssp_mm': ['py.typed', '**/*.json', '**/*.html', '**/*.css', '**/*.js']},
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.11',
-    install_requires=['torch>=2.5', 'numpy>=1.24', 'scikit-image>=0.22', 'tifffile>=2023.2',
-                      'Pillow>=10.0', 'packaging>=23.0'],
+    install_requires=['numpy>=1.24', 'scikit-image>=0.22', 'tifffile>=2023.2',
+                      'Pillow>=10.3', 'packaging>=23.0', 'tqdm>=4.60'],
     extras_require={'demo': DEMO, 'kead': KEAD, 'report': REPORT, 'docs': DOCS,
                     'test': ['pytest>=8', 'pytest-xdist>=3.5', *DEMO, *KEAD, *BROWSER]},
     entry_points={'console_scripts': ['agssp = agssp_mm.cli:main']},

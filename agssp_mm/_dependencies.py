@@ -96,8 +96,10 @@ def _check(requirement: Requirement, version_of: Callable[[str], str | None]) ->
     for name, version in found.items():
         # Pre-releases count: whoever installed one meant it.
         if not SpecifierSet(requirement.versions).contains(version, prereleases=True):
+            # pip would not tell that MMCV no longer fits
+            then = ' and compile MMCV against it (`agssp doctor` has the command)' if name == 'torch' else ''
             raise ImportError(f'agssp_mm needs {requirement.module} {requirement.versions}, found {name} {version}. '
-                              f"Mend it with: pip install '{name}{requirement.versions}'")
+                              f"Mend it with: pip install '{name}{requirement.versions}'{then}")
     # A source tree on PYTHONPATH has no distribution; it counts as there, and its version is its owner's business.
     if not found and requirement.needed_at_import and util.find_spec(requirement.module) is None:
         raise ImportError(f'agssp_mm needs {requirement.module} {requirement.versions}, found none of: '

@@ -36,6 +36,7 @@ def test_a_version_out_of_range_says_what_was_found_what_is_allowed_and_how_to_m
     message = str(error.value)
     assert f'found {distribution} {version}' in message
     assert f"pip install '{distribution}{allowed}'" in message
+    assert ('compile MMCV against it' in message) == (distribution == 'torch')
 
 
 def test_both_families_at_once_are_both_checked():

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
+from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
@@ -76,12 +77,13 @@ def sha256(path: str | Path) -> str | None:
 
 
 def _load(path: Path, source: str | Path, trust: bool) -> Any:
-    # Older releases of MMEngine have no list of safe globals.
-    list_globals = getattr(mmengine_checkpoint, 'get_torch_safe_globals', list)
     try:
         # Its state names a function of the class itself.
-        with torch.serialization.safe_globals([*list_globals(), OneCycleParamScheduler]):
-            return torch.load(path, map_location='cpu', weights_only=True)
+        with torch.serialization.safe_globals([*_runner_globals(), OneCycleParamScheduler]):
+            content = torch.load(path, map_location='cpu', weights_only=True)
+        if not hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
+            torch.serialization.add_safe_globals(_runner_globals())  # for MMEngine's own loader, which comes next
+        return content
     except pickle.UnpicklingError as error:
         if not trust:
             raise ValueError(f'{source} holds more than tensors and plain metadata ({_reason(error)}). Reading it '
@@ -93,6 +95,18 @@ def _load(path: Path, source: str | Path, trust: bool) -> Any:
         with path.open('rb') as file:
             return pickle.load(file, encoding='latin1')
     return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def _runner_globals() -> list[Any]:
+    """What checkpoints of MMEngine's runner hold beside tensors, as the maintained MMEngine lists it.
+
+    The original one, up to 0.10.7, has no list, and torch from 2.6 on refuses it its own checkpoints.
+    """
+    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
+        return mmengine_checkpoint.get_torch_safe_globals()
+    core = np._core if hasattr(np, '_core') else np.core
+    return [slice, getattr, core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray, np.dtype,
+            *(type(np.dtype(kind)) for kind in ('u4', 'i8', 'f8')), HistoryBuffer]
 
 
 def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:

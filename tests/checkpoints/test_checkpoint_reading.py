@@ -1,9 +1,11 @@
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleLR
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from agssp_mm.checkpoints import reading
 from agssp_mm.checkpoints.reading import read_checkpoint, sha256, weights_of
@@ -17,6 +19,20 @@ def test_checkpoints_of_the_runner_are_read(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(state_dict=dict(a=torch.ones(2)), message_hub=dict(loss=HistoryBuffer([1.0], [1]))), path)
     assert torch.equal(read_checkpoint(path)['state_dict']['a'], torch.ones(2))
+
+
+def test_checkpoints_of_the_runner_are_read_beside_an_mmengine_without_a_list(tmp_path, monkeypatch):
+    monkeypatch.delattr(mmengine_checkpoint, 'get_torch_safe_globals', raising=False)
+    path = tmp_path / 'epoch_1.pth'
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(state_dict=dict(a=torch.ones(2)), message_hub=dict(loss=buffer, lr=np.float64(0.1))), path)
+    before = torch.serialization.get_safe_globals()
+    try:
+        assert read_checkpoint(path)['message_hub']['loss'].mean() == 1.5
+        assert torch.load(path, weights_only=True)['message_hub']['lr'] == 0.1  # as its own loader does now
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def test_the_one_cycle_schedule_of_the_runner_is_read(tmp_path):

@@ -24,6 +24,12 @@ def test_a_switch_within_the_training_stays_within(long, old, short, moved):
     assert move_hooks(config, short, 100, PLAIN)[0]['switch_epoch'] == moved
 
 
+def test_hooks_of_stage_one_and_of_ours_are_left_out():
+    hooks = [dict(type=kind) for kind in ('DistillationPretrainer', 'agssp_mm.SourceClassesHook', 'LoadReportHook',
+                                          'AnomalyVisualizationHook', 'SyncNormHook')]
+    assert move_hooks(dict(custom_hooks=hooks), 4, 990, PLAIN) == [dict(type='SyncNormHook')]
+
+
 def test_the_plain_mean_of_all_steps_keeps_its_settings():
     hook = dict(type='EMAHook', ema_type='StochasticWeightAverage')
     moved, = move_hooks(dict(custom_hooks=[hook]), 4, 990, PLAIN)
