@@ -1,5 +1,7 @@
 """Decoding the images of a plan: a little ahead of who needs them, in memory bounded by pixels, not by images."""
+import errno
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,16 +12,20 @@ import numpy as np
 from tqdm import tqdm
 
 from ..images import UnreadableImageError, ValueScaling, read_image
-from .plan import PlannedImage
+from .plan import UNREADABLE, PlannedImage
 
 #: Pixels of the images that a teacher gets at once: larger batches are cut, so that huge images do not fill memory.
 BATCH_PIXELS = 1 << 26
 _AHEAD_PIXELS = 1 << 25
 _THREADS = 2
+#: Seconds to wait before an image is read again that a disk or network share could not give.
+RETRIES = (0.1, 1.0)
+_PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ENETDOWN,
+            errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNABORTED)
 
 
 class ImageReader:
-    """Reads planned images, their grey values scaled as the store says.
+    """Reads planned images, their grey values scaled as the store says; faults that pass are waited for.
 
     Args:
         root: Root of the image names.
@@ -31,7 +37,29 @@ class ImageReader:
 
     def __call__(self, planned: PlannedImage) -> np.ndarray:
         """(H, W, 3) uint8 BGR; errors as of :func:`agssp_mm.images.read_image`."""
+        for seconds in RETRIES:
+            try:
+                return self._read(planned)
+            except OSError as error:
+                if error.errno not in _PASSING:
+                    raise
+            time.sleep(seconds)
+        return self._read(planned)
+
+    def _read(self, planned: PlannedImage) -> np.ndarray:
         return read_image(self.root / planned.name, self.scaling.of(planned.source))
+
+
+class NoPixels(NamedTuple):
+    """What stands in place of an image that could not be read.
+
+    Attributes:
+        reason: Why.
+        is_lost: The file could be opened when the plan was made, and cannot be any more: disk or network, not content.
+    """
+
+    reason: str
+    is_lost: bool = False
 
 
 class DecodedBatch(NamedTuple):
@@ -41,12 +69,14 @@ class DecodedBatch(NamedTuple):
         planned: The images that could be read.
         images: Their pixels, (H, W, 3) uint8 BGR each.
         skipped: Name of each image that could not be read, with the reason.
+        lost: Those of them that could be opened when the plan was made.
         number: How many images of the plan this stands for.
     """
 
     planned: list[PlannedImage]
     images: list[np.ndarray]
     skipped: dict[str, str]
+    lost: set[str]
 
     @property
     def number(self) -> int:
@@ -58,15 +88,16 @@ def decode_batches(batches: Sequence[Sequence[PlannedImage]], reader: ImageReade
 
     Where a batch is cut depends on its own images alone, so a resumed run sees the same parts.
     """
-    part, pixels, current = DecodedBatch([], [], {}), 0, 0
+    part, pixels, current = DecodedBatch([], [], {}, set()), 0, 0
     for place, planned, outcome in _decode_ahead(batches, reader):
-        size = 0 if isinstance(outcome, str) else outcome.shape[0] * outcome.shape[1]
+        size = 0 if isinstance(outcome, NoPixels) else outcome.shape[0] * outcome.shape[1]
         if part.number and (place != current or part.images and pixels + size > BATCH_PIXELS):
             yield part
-            part, pixels = DecodedBatch([], [], {}), 0
+            part, pixels = DecodedBatch([], [], {}, set()), 0
         current = place
-        if isinstance(outcome, str):
-            part.skipped[planned.name] = outcome
+        if isinstance(outcome, NoPixels):
+            part.skipped[planned.name] = outcome.reason
+            part.lost.update([planned.name] if outcome.is_lost else [])
         else:
             part.planned.append(planned)
             part.images.append(outcome)
@@ -77,7 +108,7 @@ def decode_batches(batches: Sequence[Sequence[PlannedImage]], reader: ImageReade
 
 
 def _decode_ahead(batches: Sequence[Sequence[PlannedImage]],
-                  reader: ImageReader) -> Iterator[tuple[int, PlannedImage, np.ndarray | str]]:
+                  reader: ImageReader) -> Iterator[tuple[int, PlannedImage, np.ndarray | NoPixels]]:
     """Place of the batch, image, and its pixels or why there are none."""
     most = 2 * max(map(len, batches), default=1)
     ahead, largest = 1, 1  # nothing is known of the sizes yet
@@ -96,13 +127,14 @@ def _decode_ahead(batches: Sequence[Sequence[PlannedImage]],
 
 
 def _result(place: int, planned: PlannedImage, future: Future,
-            root: Path) -> tuple[int, PlannedImage, np.ndarray | str]:
+            root: Path) -> tuple[int, PlannedImage, np.ndarray | NoPixels]:
     try:
         return place, planned, future.result()
-    except FileNotFoundError:
-        return place, planned, f'the file does not exist below {root}'
-    except (OSError, UnreadableImageError) as error:
-        return place, planned, str(error)
+    except UnreadableImageError as error:
+        return place, planned, NoPixels(str(error))
+    except OSError as error:
+        reason = f'the file does not exist below {root}' if isinstance(error, FileNotFoundError) else str(error)
+        return place, planned, NoPixels(reason, planned.key != UNREADABLE)
 
 
 class ReadableImages:

@@ -1,7 +1,7 @@
 """After the last map: the index, the statistics per source, and the mark that the store is whole."""
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,10 +16,17 @@ from .store import INDEX_NAME, MapStore, read_map
 _QUANTILES = ('0.5', '0.9', '0.95', '0.99', '0.999')
 
 
-def finish_store(store: MapStore, plan: Sequence[PlannedImage], skipped: dict[str, str]) -> None:
+def finish_store(store: MapStore, plan: Sequence[PlannedImage], skipped: dict[str, str],
+                 lost: Collection[str] = ()) -> None:
     """Read every map back, write index and statistics, and mark the store complete.
 
     Reading back costs little beside making the maps and shows that each file is whole.
+
+    Args:
+        store: The store, with all of its maps.
+        plan: All images.
+        skipped: Name of each image without a map, with the reason.
+        lost: Those of them whose files could not be opened although they were there, which may change.
 
     Raises:
         ValueError: If a map file is damaged.
@@ -37,6 +44,9 @@ def finish_store(store: MapStore, plan: Sequence[PlannedImage], skipped: dict[st
     store.meta['statistics'] = {source: _statistics(counts, [r.peak for r in records if r.source == source])._asdict()
                                 for source, counts in sorted(histograms.items())}
     store.meta['skipped'] = dict(sorted(skipped.items()))
+    store.meta.pop('lost', None)
+    if lost:
+        store.meta['lost'] = sorted(lost)
     store.meta['complete'] = True
     write_meta(store.path, store.meta)
 

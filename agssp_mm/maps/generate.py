@@ -3,7 +3,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ from tqdm import tqdm
 from ..images import ImageList, ValueRange
 from ..teachers.asking import ask_for_each
 from ..teachers.base import Teacher
+from ..version import __version__
 from .decoding import DecodedBatch, ImageReader, decode_batches
 from .finish import finish_store
-from .plan import PlannedImage, read_plan
+from .plan import PlannedImage, key_or_last, read_plan
 from .prepare import StoreSettings, check_place, prepare_store
 from .single_writer import single_writer
 from .store import PLAN_NAME, MapStore, fault_of
@@ -67,7 +68,8 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
     The teacher is fitted on the images themselves, unless it comes fitted, and so is the calibration, before the first
     map is written.
     Batches are fixed by the content of the images, so that an interrupted and resumed run, and one on several ranks,
-    writes the same bytes. Images that cannot be read are skipped and listed in the summary and the store.
+    writes the same bytes. Images that cannot be read are skipped and listed in the summary and the store; a store that
+    is complete is not gone through again, unless one of them was replaced or a map is gone.
 
     Args:
         images: The images.
@@ -83,6 +85,8 @@ def generate_maps(images: ImageList, teacher: Teacher, store_path: str | Path, *
     Raises:
         ValueError: If the store was made from other images, by another teacher or with other settings, if another
             run writes to it, or if no image can be read.
+        OSError: If more than a few images cannot be opened any more that could be at the start. The maps made so far
+            are kept, and the same call goes on.
     """
     settings = StoreSettings(batch_size, seed, value_range, value_percentiles,
                              None if fitted_state is None else _digest(fitted_state))
@@ -103,17 +107,21 @@ def _generate(images: ImageList, teacher: Teacher, store_path: Path, settings: S
     store = MapStore.open(store_path, partial=True)
     plan = read_plan(store_path / PLAN_NAME)
     batches = [plan[start:start + settings.batch_size] for start in range(0, len(plan), settings.batch_size)]
-    open_batches = [batch for batch in batches[rank::world_size] if not _is_done(batch, store)]
-    worker = _BatchWorker(store, teacher, ImageReader(images.root, store.scaling))
+    skipped = _still_unreadable(images, plan, store)
+    open_batches = [batch for batch in batches[rank::world_size] if not _is_done(batch, store, skipped)]
+    worker = _BatchWorker(store, teacher, ImageReader(images.root, store.scaling), _most_lost(plan))
     worker.run(open_batches, len(plan) // world_size)
-    gathered = all_gather_object((worker.num_written, worker.skipped))
-    skipped = {name: reason for _, part in gathered for name, reason in part.items()}
-    num_written = sum(number for number, _ in gathered)
+    gathered = all_gather_object((worker.num_written, worker.skipped, worker.lost))
+    num_written, lost = sum(number for number, _, _ in gathered), set().union(*(names for _, _, names in gathered))
+    for _, part, _ in gathered:
+        skipped |= part
+    _check_lost(lost, plan, skipped, images.root)
     if len(skipped) == len(plan):
         name, reason = next(iter(sorted(skipped.items())))
         raise ValueError(f'none of the {len(plan)} images got an anomaly map, e.g. {name}: {reason}')
-    if rank == 0:
-        finish_store(store, plan, skipped)
+    is_finished = store.meta['complete'] and not num_written and skipped == store.skipped and store.index_is_there
+    if rank == 0 and not is_finished:
+        finish_store(store, plan, skipped, lost)
     barrier()
     return GenerationSummary(len(plan), num_written, len(plan) - num_written - len(skipped), skipped,
                              time.monotonic() - started, store.scaling.of_sources)
@@ -127,8 +135,30 @@ def _digest(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _is_done(batch: Sequence[PlannedImage], store: MapStore) -> bool:
-    return all(_is_whole(store.map_path(planned.name)) for planned in batch)
+def _still_unreadable(images: ImageList, plan: Sequence[PlannedImage], store: MapStore) -> dict[str, str]:
+    """Images that a whole run before found to have no map, with the reason, as far as their files are the same."""
+    if not store.meta['complete'] or store.meta['agssp_mm'] != __version__:  # another version may read more
+        return {}
+    settled = set(store.skipped) - set(store.meta.get('lost', ()))
+    return {planned.name: store.skipped[planned.name] for planned in plan
+            if planned.name in settled and key_or_last(images.root / planned.name, store.meta['seed']) == planned.key}
+
+
+def _most_lost(plan: Sequence[PlannedImage]) -> int:
+    """How many images may be lost to faulty sectors and the like, before it is rather the disk or network."""
+    return min(max(10, len(plan) // 100), 1000)
+
+
+def _check_lost(lost: Collection[str], plan: Sequence[PlannedImage], skipped: Mapping[str, str], root: Path) -> None:
+    if len(lost) > _most_lost(plan):
+        name = min(lost)
+        raise OSError(f'{len(lost)} images below {root} that could be opened when the run began cannot be any more, '
+                      f'e.g. {name}: {skipped[name]}; is the disk or network share still there? The maps made so far '
+                      'are kept: run the same again once it is')
+
+
+def _is_done(batch: Sequence[PlannedImage], store: MapStore, settled: Mapping[str, str]) -> bool:
+    return all(planned.name in settled or _is_whole(store.map_path(planned.name)) for planned in batch)
 
 
 def _is_whole(path: Path) -> bool:
@@ -144,10 +174,11 @@ def _is_whole(path: Path) -> bool:
 class _BatchWorker:
     """Takes decoded batches and writes what the teacher gives."""
 
-    def __init__(self, store: MapStore, teacher: Teacher, reader: ImageReader):
-        self.store, self.teacher, self.reader = store, teacher, reader
+    def __init__(self, store: MapStore, teacher: Teacher, reader: ImageReader, most_lost: int):
+        self.store, self.teacher, self.reader, self.most_lost = store, teacher, reader, most_lost
         self.num_written = 0
         self.skipped: dict[str, str] = {}
+        self.lost: set[str] = set()
 
     def run(self, batches: list[list[PlannedImage]], num_images: int) -> None:
         num_open = sum(len(batch) for batch in batches)
@@ -157,6 +188,9 @@ class _BatchWorker:
                   mininterval=interval, delay=delay) as progress:
             for batch in decode_batches(batches, self.reader):
                 self.skipped |= batch.skipped
+                self.lost |= batch.lost
+                if len(self.lost) > self.most_lost:
+                    break  # all ranks meet before one of them may raise
                 self._write(batch)
                 progress.update(batch.number)
 

@@ -71,6 +71,11 @@ class MapStore:
         return [MapRecord(*json.loads(line)) for line in lines]
 
     @property
+    def index_is_there(self) -> bool:
+        """Whether the index was written; a finished store has one, unless somebody deleted it."""
+        return (self.path / INDEX_NAME).is_file()
+
+    @property
     def statistics(self) -> dict[str, SourceStatistics]:
         """Statistics of the maps, per source."""
         return {source: SourceStatistics(**values) for source, values in self.meta['statistics'].items()}

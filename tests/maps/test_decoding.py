@@ -12,7 +12,7 @@ from PIL import Image
 from agssp_mm.images import UnreadableImageError, ValueScaling
 from agssp_mm.maps import decoding
 from agssp_mm.maps.decoding import ImageReader, ReadableImages, decode_batches
-from agssp_mm.maps.plan import PlannedImage
+from agssp_mm.maps.plan import UNREADABLE, PlannedImage
 
 
 class Reader:
@@ -49,6 +49,9 @@ def test_batches_come_back_in_order_with_what_was_skipped():
     assert [image.shape for image in found[0].images] == [(4, 4, 3), (4, 5, 3)]
     assert found[0].skipped == {'bad': 'bad: damaged'} and found[0].number == 3
     assert found[1].skipped == {'gone': 'the file does not exist below nowhere'}
+    assert (found[0].lost, found[1].lost) == (set(), {'gone'})  # the one holds no image, the other was there before
+    never = [PlannedImage(UNREADABLE, 'gone', 'images')]
+    assert next(decode_batches([never], Reader())).lost == set()
 
 
 def test_large_batches_are_cut_by_their_own_pixels(monkeypatch):

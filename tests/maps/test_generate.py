@@ -7,11 +7,12 @@ import textwrap
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from agssp_mm.images import list_images
-from agssp_mm.maps import generate, single_writer
+from agssp_mm.images import list_images, read_image
+from agssp_mm.maps import decoding, finish, generate, single_writer
 from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.teachers.base import AnomalyMaps
@@ -157,6 +158,77 @@ def test_bad_images_are_skipped_and_listed(image_folder, toy_teacher, tmp_path):
     store = MapStore.open(tmp_path / 'store')
     assert store.skipped == summary.skipped and len(store.index) == 12
     assert 'skipped gone.png: the file does not exist' in str(summary)
+
+
+@pytest.fixture
+def many(tmp_path):
+    """30 tiny images."""
+    (tmp_path / 'many').mkdir()
+    for number in range(30):
+        cv2.imwrite(str(tmp_path / 'many' / f'{number:02}.png'), np.full((8, 8), number, np.uint8))
+    return list_images(tmp_path / 'many')
+
+
+class FlakyDisk:
+    """Reads images, of which some fail for some time."""
+
+    def __init__(self, monkeypatch, fails):
+        self.fails, self.num_read = fails, 0
+        monkeypatch.setattr(decoding, 'RETRIES', (0.0, 0.0))
+        monkeypatch.setattr(decoding, 'read_image', self.read)
+
+    def read(self, path, value_range):
+        self.num_read += 1
+        if self.fails(path):
+            raise OSError(errno.ESTALE, 'Stale file handle')
+        return read_image(path, value_range)
+
+
+def test_a_disk_that_goes_away_ends_the_run_and_the_store_goes_on_later(many, toy_teacher, tmp_path, monkeypatch):
+    """Otherwise the pretraining would go on with a fraction of the set."""
+    generate_maps(many, toy_teacher, tmp_path / 'undisturbed', batch_size=4)
+    disk = FlakyDisk(monkeypatch, lambda path: disk.num_read > 70)  # after the fit, the calibration and ten maps
+    with pytest.raises(OSError, match=r'1\d images below .*many that could be opened when the run began cannot be any '
+                                      r'more, e.g. \d\d.png: .*Stale.* disk or network share still there'):
+        generate_maps(many, toy_teacher, tmp_path / 's', batch_size=4)
+    store = MapStore.open(tmp_path / 's', partial=True)
+    assert not store.meta['complete'] and 0 < len(list(store.path.glob('*.png.png'))) <= 19
+    disk.fails = lambda path: False
+    generate_maps(many, toy_teacher, tmp_path / 's', batch_size=4)
+    assert content(tmp_path / 's') == content(tmp_path / 'undisturbed')
+
+
+def test_faults_that_pass_are_waited_for(many, toy_teacher, tmp_path, monkeypatch):
+    failed = set()
+    FlakyDisk(monkeypatch, lambda path: not (path in failed or failed.add(path)))  # each image once
+    assert generate_maps(many, toy_teacher, tmp_path / 's').skipped == {} and len(failed) == 30
+
+
+def test_few_lost_images_are_skipped_and_tried_again(many, toy_teacher, tmp_path, monkeypatch):
+    disk = FlakyDisk(monkeypatch, lambda path: path.name == '07.png')
+    assert list(generate_maps(many, toy_teacher, tmp_path / 's').skipped) == ['07.png']
+    disk.fails = lambda path: False
+    summary = generate_maps(many, toy_teacher, tmp_path / 's')
+    assert (summary.num_written, summary.skipped) == (1, {})
+    assert 'lost' not in MapStore.open(tmp_path / 's').meta
+
+
+def test_a_whole_store_is_not_gone_through_again(image_folder, toy_teacher, tmp_path, monkeypatch):
+    (image_folder / 'empty.png').write_bytes(b'')
+    first = generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's', batch_size=4)
+    expected = content(tmp_path / 's')
+    toy_teacher.batches.clear()
+    monkeypatch.setattr(finish, 'read_map', lambda path: pytest.fail(f'{path} is read again'))
+    again = generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's', batch_size=4)
+    assert not toy_teacher.batches and content(tmp_path / 's') == expected
+    assert (again.num_written, again.num_existing, again.skipped) == (0, 12, first.skipped)
+    monkeypatch.undo()
+    (tmp_path / 's' / 'index.jsonl').unlink()
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's', batch_size=4)
+    assert content(tmp_path / 's') == expected
+    (image_folder / 'empty.png').write_bytes((image_folder / '00.png').read_bytes())  # mended
+    mended = generate_maps(list_images(image_folder), toy_teacher, tmp_path / 's', batch_size=4)
+    assert (mended.num_written, mended.skipped) == (1, {}) and len(MapStore.open(tmp_path / 's').index) == 13
 
 
 @pytest.mark.parametrize('raw, reason', [
