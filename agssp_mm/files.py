@@ -1,7 +1,7 @@
 """Writing files so that a killed run never leaves half of one behind."""
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -34,3 +34,25 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)  # another run on the same folder may have cleared it away
         raise
+
+
+def existing(root: str | Path, names: Iterable[str]) -> set[str]:
+    """Those names of which there is a file or folder below ``root``.
+
+    Folders are listed instead of asking for every name: over a network each question costs as much as a listing.
+
+    Args:
+        root: Folder that the names are relative to.
+        names: POSIX paths below it.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        wanted.setdefault(name.rpartition('/')[0], []).append(name)
+    found: set[str] = set()
+    for folder, inside in wanted.items():
+        try:
+            listed = set(os.listdir(os.path.join(root, folder)))
+        except OSError:
+            continue
+        found.update(name for name in inside if name.rpartition('/')[2] in listed)
+    return found

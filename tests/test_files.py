@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from agssp_mm.files import write_atomically
+from agssp_mm.files import existing, write_atomically
 
 
 def test_content_appears_whole_and_readable_by_others(tmp_path):
@@ -39,3 +39,13 @@ def test_an_error_is_told_though_the_temporary_file_is_gone(tmp_path):
         for path in tmp_path.iterdir():
             path.unlink()
         raise ValueError('the real one')
+
+
+def test_names_are_looked_for_by_listing_each_folder_once(tmp_path, monkeypatch):
+    names = [f'{folder}/{number}.png' for folder in ('a', 'a/b') for number in range(9)] + ['top.png']
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    asked = []
+    monkeypatch.setattr(os, 'stat', lambda *args, **kwargs: asked.append(args) or pytest.fail('asked for one name'))
+    assert existing(tmp_path, [*names, 'a/gone.png', 'c/0.png', 'a/0.png/x.png']) == set(names)

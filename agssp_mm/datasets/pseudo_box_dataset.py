@@ -8,6 +8,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TASK_UTILS
 
+from ..files import existing
 from ..images import ImageList, list_images
 from ..maps.box_cache import load_or_make_boxes
 from ..maps.boxes import PseudoBoxes
@@ -87,7 +88,8 @@ class PseudoBoxDataset(BaseDataset):
                              f'{self.store_path}, e.g. {missing[:3]} (the store names its images like '
                              f'{store.index[0].name!r}); generate maps for this list with the same root')
         _check_maps(store, records)
-        present = [record for record in records if (images.root / record.name).is_file()]
+        there = existing(images.root, [record.name for record in records])
+        present = [record for record in records if record.name in there]
         check_content([(record.key, images.root / record.name) for record in present], store.meta['seed'], store.path)
         if len(present) < len(wanted):
             print_log(f'{len(wanted) - len(present)} of {len(wanted)} images are left out: they could not be read '
@@ -157,7 +159,8 @@ class PseudoBoxDataset(BaseDataset):
 
 
 def _check_maps(store: MapStore, records: list[MapRecord]) -> None:
-    gone = [record.name for record in records if not store.map_path(record.name).is_file()]
+    there = existing(store.path, [MapStore.map_name(record.name) for record in records])
+    gone = [record.name for record in records if MapStore.map_name(record.name) not in there]
     if gone:
         raise ValueError(f'{len(gone)} of {len(records)} maps of the store {store.path} are gone, e.g. those of '
                          f'{gone[:3]}; the tools/generate_maps.py command that made it, run again, mends it')

@@ -11,7 +11,6 @@ from typing import Any
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_SOURCE = 'images'
-_HERE = Path()
 _STORE_MARK = 'plan.jsonl'  # written before the first map of a store
 
 
@@ -108,10 +107,10 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
     for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename)),
                                          followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_entered(os.path.join(where, name), seen)]
-        place = below / os.path.relpath(where, folder)  # once per folder: paths are slow beside a million names
+        place = (below / os.path.relpath(where, folder)).as_posix()  # once per folder: paths are slow beside a million names
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
-                names.append(file if place == _HERE else f'{place.as_posix()}/{file}')
+                names.append(file if place == '.' else f'{place}/{file}')
             else:
                 num_ignored += 1
     if closed:
@@ -174,8 +173,8 @@ def _with_sources(names: list[str], root: Path, sources: Mapping[str, str | Path
 
 def _names_of_source(names: list[str], root: Path, source: str, where: str | Path) -> list[str]:
     if (root / where).is_dir():
-        below = PurePosixPath(os.path.relpath(root / where, root))
-        return [name for name in names if below == _HERE or name.startswith(f'{below}/')]
+        below = Path(os.path.relpath(root / where, root)).as_posix()
+        return [name for name in names if below == '.' or name.startswith(f'{below}/')]
     if Path(where).is_file():
         listed = set(_names_in_file(Path(where)))
         return [name for name in names if name in listed]

@@ -2,21 +2,26 @@
 import hashlib
 import json
 import logging
+import shutil
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from ..files import write_atomically
 from .boxes import BoxContext, BoxRule, PseudoBoxes
+from .records import MapRecord
 from .store import INDEX_NAME, MapStore
 
 FORMAT = 1
 FOLDER = 'boxes'
+#: Images whose boxes are kept at once while those of a large store are made.
+PART_IMAGES = 5000
 
 _logger = logging.getLogger(__name__)
 _DAMAGE = (ValueError, KeyError, IndexError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
@@ -26,8 +31,9 @@ def load_or_make_boxes(store: MapStore, rule: BoxRule) -> dict[str, PseudoBoxes]
     """Pseudo boxes of every image of a store, in the order of its index.
 
     They are made by the first call and kept in ``<store>/boxes/<key>.npz``; the key covers type, version and settings
-    of the rule and what the store holds, so a change of any makes them anew. Several processes may call this at once:
-    files are put in place whole, and every process makes the same one. A damaged file is made again, with a warning.
+    of the rule and what the store holds, so a change of any makes them anew. Boxes of large stores are kept in parts
+    while they are made: a killed process goes on where it was, and several share the work, each taking up the parts
+    that others have made. A damaged file is made again, with a warning.
 
     Args:
         store: A finished map store.
@@ -42,19 +48,11 @@ def load_or_make_boxes(store: MapStore, rule: BoxRule) -> dict[str, PseudoBoxes]
     """
     names = [record.name for record in store.index]
     path = cache_path(store, rule)
-    if path.is_file():
-        try:
-            return dict(zip(names, _read(path, len(names)), strict=True))
-        except _DAMAGE as error:
-            _logger.warning('%s is damaged (%s: %s); its boxes are made again', path, type(error).__name__, error)
-    found = _make(store, rule)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with write_atomically(path) as file:
-            arrays: dict[str, Any] = _flatten(found)
-            np.savez_compressed(file, **arrays)
-    except OSError as error:
-        _logger.warning('the boxes could not be kept at %s (%s) and will be made again next time', path, error)
+    found = _read_if_whole(path, len(names))
+    if found is None:
+        found = _make(store, rule, path.with_suffix(''))
+        _keep(path, found)
+        shutil.rmtree(path.with_suffix(''), ignore_errors=True)
     return dict(zip(names, found, strict=True))
 
 
@@ -65,10 +63,52 @@ def cache_path(store: MapStore, rule: BoxRule) -> Path:
     return store.path / FOLDER / f'{hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()}.npz'
 
 
-def _make(store: MapStore, rule: BoxRule) -> list[PseudoBoxes]:
-    contexts = {source: BoxContext(store.calibration, statistics) for source, statistics in store.statistics.items()}
-    return [rule(store.read(record.name), (record.height, record.width), contexts[record.source])
-            for record in tqdm(store.index, desc='pseudo boxes', unit='image', disable=None)]
+def _make(store: MapStore, rule: BoxRule, folder: Path) -> list[PseudoBoxes]:
+    """Boxes in the order of the index; ``folder`` is for the parts."""
+    records, contexts = store.index, {source: BoxContext(store.calibration, statistics)
+                                      for source, statistics in store.statistics.items()}
+    rank, world_size = get_dist_info()
+    starts = range(0, len(records), PART_IMAGES)
+    found: dict[int, list[PseudoBoxes]] = {}
+    with tqdm(total=len(records), desc='pseudo boxes', unit='image', disable=None) as progress:
+        first = rank * len(starts) // world_size  # every rank begins elsewhere
+        for number in [*range(first, len(starts)), *range(first)]:
+            part, path = records[starts[number]:starts[number] + PART_IMAGES], folder / f'{number:05}.npz'
+            kept = _read_if_whole(path, len(part))
+            found[number] = kept if kept is not None else [
+                _boxes(store, rule, record, contexts, progress) for record in part]
+            if kept is not None:
+                progress.update(len(part))
+            elif len(starts) > 1:
+                _keep(path, found[number])
+    return [boxes for _, part in sorted(found.items()) for boxes in part]
+
+
+def _boxes(store: MapStore, rule: BoxRule, record: MapRecord, contexts: Mapping[str, BoxContext],
+           progress: tqdm) -> PseudoBoxes:
+    progress.update()
+    return rule(store.read(record.name), (record.height, record.width), contexts[record.source])
+
+
+def _keep(path: Path, found: Sequence[PseudoBoxes]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as file:
+            arrays: dict[str, Any] = _flatten(found)
+            np.savez_compressed(file, **arrays)
+    except OSError as error:
+        _logger.warning('the boxes could not be kept at %s (%s) and will be made again next time', path, error)
+
+
+def _read_if_whole(path: Path, num_images: int) -> list[PseudoBoxes] | None:
+    """None where there is no file, or, with a warning, a damaged one."""
+    try:
+        return _read(path, num_images)
+    except FileNotFoundError:
+        return None
+    except _DAMAGE as error:
+        _logger.warning('%s is damaged (%s: %s); its boxes are made again', path, type(error).__name__, error)
+        return None
 
 
 def _flatten(found: Sequence[PseudoBoxes]) -> dict[str, np.ndarray]:

@@ -116,9 +116,14 @@ class MapStore:
             digest.update((self.path / name).read_bytes())
         return digest.hexdigest()
 
+    @staticmethod
+    def map_name(name: str) -> str:
+        """Where the map of an image lies, relative to the store."""
+        return f'{name}.png'
+
     def map_path(self, name: str) -> Path:
         """Where the map of an image lies."""
-        return self.path / f'{name}.png'
+        return self.path / self.map_name(name)
 
     def read(self, name: str) -> np.ndarray:
         """Read one map: (h, w) float32, calibrated, in [0, 1].

@@ -355,7 +355,7 @@ def test_config_is_an_ordinary_one(stem):
 
 
 def test_backbones_that_freeze_late_are_looked_out_for():
-    """Several processes fail at the second step otherwise: DDP waits for gradients of what was frozen after it looked."""
+    """Several processes fail at the second step otherwise: DDP waits for gradients of what was frozen since."""
     found, late = {}, {}
     for stem in STAGES:
         config = load(stem)
@@ -366,6 +366,6 @@ def test_backbones_that_freeze_late_are_looked_out_for():
             late[backbone.type] = freezes_late(backbone, scope)
         found[stem] = late[backbone.type]
         assert not late[backbone.type] or config.get('find_unused_parameters'), stem
-    for name in (f'{CSPDARKNET}_agbp', f'{SIMMIM}_agbp', f'{DINO}_finetune', f'{FASTER}_agdp', 'yolov8_swin-b_cls_agdp'):
-        assert found[name]
+    assert found[f'{CSPDARKNET}_agbp'] and found[f'{SIMMIM}_agbp'] and found['yolov8_swin-b_cls_agdp']
+    assert found[f'{DINO}_finetune'] and found[f'{FASTER}_agdp']
     assert not found[f'{RESNET}_agbp']

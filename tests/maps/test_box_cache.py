@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 
+from agssp_mm.maps import box_cache
 from agssp_mm.maps.box_cache import cache_path, load_or_make_boxes
 from agssp_mm.maps.boxes import BoxRule, PseudoBoxes
 from agssp_mm.maps.finish import finish_store
@@ -32,14 +33,16 @@ class CountingRule(BoxRule):
 
     version = 1
 
-    def __init__(self, edge=1.0):
-        self.edge, self.calls = edge, 0
+    def __init__(self, edge=1.0, killed_after=None):
+        self.edge, self.killed_after, self.calls = edge, killed_after, 0
 
     @property
     def settings(self):
         return dict(edge=self.edge)
 
     def __call__(self, anomaly_map, image_size, context):
+        if self.calls == self.killed_after:
+            raise KeyboardInterrupt
         self.calls += 1
         peak = anomaly_map.max()
         if not peak:
@@ -128,3 +131,33 @@ def test_the_rule_sees_calibrated_maps_sizes_and_statistics_of_the_source(tmp_pa
     assert [len(boxes.boxes) for boxes in found.values()] == [0, 0, 1]
     np.testing.assert_allclose(found['a/2.jpg'].scores, [0.75], atol=1e-4)
     assert found['a/2.jpg'].boxes.tolist() == [[8, 6, 28, 18]]
+
+
+@pytest.fixture
+def seven(tmp_path, monkeypatch):
+    monkeypatch.setattr(box_cache, 'PART_IMAGES', 2)
+    return make_store(tmp_path / 'seven', values=(0.5, 0.0, 1.5, 1.0, 0.25, 0.75, 2.0))
+
+
+def test_a_killed_process_goes_on_with_the_parts_it_made(seven, tmp_path):
+    expected = load_or_make_boxes(make_store(tmp_path / 'undisturbed', values=(0.5, 0.0, 1.5, 1.0, 0.25, 0.75, 2.0)),
+                                  CountingRule())
+    with pytest.raises(KeyboardInterrupt):
+        load_or_make_boxes(seven, CountingRule(killed_after=5))
+    parts = sorted((seven.path / 'boxes').glob('*/*.npz'))
+    assert [part.name for part in parts] == ['00000.npz', '00001.npz']
+    parts[0].write_bytes(parts[0].read_bytes()[:40])  # cut off: made again
+    rule = CountingRule()
+    assert_same(load_or_make_boxes(seven, rule), expected)
+    assert rule.calls == 2 + 3
+    assert list((seven.path / 'boxes').iterdir()) == [cache_path(seven, rule)]
+
+
+def test_ranks_begin_at_different_parts_and_share_them(seven, monkeypatch):
+    first, second = CountingRule(), CountingRule(killed_after=5)
+    monkeypatch.setattr(box_cache, 'get_dist_info', lambda: (1, 2))
+    with pytest.raises(KeyboardInterrupt):
+        load_or_make_boxes(seven, second)  # three images of the last two parts, then two of the first
+    monkeypatch.setattr(box_cache, 'get_dist_info', lambda: (0, 2))
+    made = load_or_make_boxes(seven, first)
+    assert first.calls == 2 and [len(each.boxes) for each in made.values()] == [2, 0, 2, 2, 2, 2, 2]
