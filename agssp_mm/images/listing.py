@@ -107,7 +107,8 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
     for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename)),
                                          followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_entered(os.path.join(where, name), seen)]
-        place = (below / os.path.relpath(where, folder)).as_posix()  # once per folder: paths are slow beside a million names
+        # once per folder: a path for each of a million names takes half a minute
+        place = (below / os.path.relpath(where, folder)).as_posix()
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith('.'):
                 names.append(file if place == '.' else f'{place}/{file}')

@@ -1,6 +1,7 @@
 """Decoding the images of a plan: a little ahead of who needs them, in memory bounded by pixels, not by images."""
 import errno
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from mmengine.dist import get_world_size
 from tqdm import tqdm
 
 from ..images import UnreadableImageError, ValueScaling, read_image
@@ -17,7 +19,8 @@ from .plan import UNREADABLE, PlannedImage
 #: Pixels of the images that a teacher gets at once: larger batches are cut, so that huge images do not fill memory.
 BATCH_PIXELS = 1 << 26
 _AHEAD_PIXELS = 1 << 25
-_THREADS = 2
+_THREADS = 8  # at most; decoding lets go of Python's lock
+_TOGETHER = 8
 #: Seconds to wait before an image is read again that a disk or network share could not give.
 RETRIES = (0.1, 1.0)
 _PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ENETDOWN,
@@ -89,7 +92,8 @@ def decode_batches(batches: Sequence[Sequence[PlannedImage]], reader: ImageReade
     Where a batch is cut depends on its own images alone, so a resumed run sees the same parts.
     """
     part, pixels, current = DecodedBatch([], [], {}, set()), 0, 0
-    for place, planned, outcome in _decode_ahead(batches, reader):
+    for place, planned, found in _decode_ahead(batches, reader):
+        outcome = _no_pixels(planned, found, reader.root) if isinstance(found, Exception) else found
         size = 0 if isinstance(outcome, NoPixels) else outcome.shape[0] * outcome.shape[1]
         if part.number and (place != current or part.images and pixels + size > BATCH_PIXELS):
             yield part
@@ -102,39 +106,41 @@ def decode_batches(batches: Sequence[Sequence[PlannedImage]], reader: ImageReade
             part.planned.append(planned)
             part.images.append(outcome)
             pixels += size
-        del outcome
+        del outcome, found
     if part.number:
         yield part
 
 
-def _decode_ahead(batches: Sequence[Sequence[PlannedImage]],
-                  reader: ImageReader) -> Iterator[tuple[int, PlannedImage, np.ndarray | NoPixels]]:
+def _decode_ahead(batches: Sequence[Sequence[PlannedImage]], read: Callable[[PlannedImage], np.ndarray],
+                  ) -> Iterator[tuple[int, PlannedImage, np.ndarray | OSError | UnreadableImageError]]:
     """Place of the batch, image, and its pixels or why there are none."""
     most = 2 * max(map(len, batches), default=1)
     ahead, largest = 1, 1  # nothing is known of the sizes yet
     waiting: deque[tuple[int, PlannedImage, Future]] = deque()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(max(2, min(_THREADS, (os.cpu_count() or 1) // get_world_size()))) as pool:
         for place, planned in ((place, planned) for place, batch in enumerate(batches) for planned in batch):
-            waiting.append((place, planned, pool.submit(reader, planned)))
+            waiting.append((place, planned, pool.submit(read, planned)))
             while len(waiting) > ahead:
-                found = _result(*waiting.popleft(), reader.root)
+                found = _result(*waiting.popleft())
                 largest = max(largest, getattr(found[2], 'size', 0) // 3)
                 ahead = min(most, max(1, _AHEAD_PIXELS // largest))
                 yield found
                 del found
         while waiting:
-            yield _result(*waiting.popleft(), reader.root)
+            yield _result(*waiting.popleft())
 
 
-def _result(place: int, planned: PlannedImage, future: Future,
-            root: Path) -> tuple[int, PlannedImage, np.ndarray | NoPixels]:
+def _result(place: int, planned: PlannedImage,
+            future: Future) -> tuple[int, PlannedImage, np.ndarray | OSError | UnreadableImageError]:
     try:
         return place, planned, future.result()
-    except UnreadableImageError as error:
-        return place, planned, NoPixels(str(error))
-    except OSError as error:
-        reason = f'the file does not exist below {root}' if isinstance(error, FileNotFoundError) else str(error)
-        return place, planned, NoPixels(reason, planned.key != UNREADABLE)
+    except (OSError, UnreadableImageError) as error:
+        return place, planned, error
+
+
+def _no_pixels(planned: PlannedImage, error: Exception, root: Path) -> NoPixels:
+    reason = f'the file does not exist below {root}' if isinstance(error, FileNotFoundError) else str(error)
+    return NoPixels(reason, isinstance(error, OSError) and planned.key != UNREADABLE)
 
 
 class ReadableImages:
@@ -163,12 +169,12 @@ class ReadableImages:
 
     def described(self) -> Iterator[tuple[np.ndarray, PlannedImage]]:
         """The same images, each with its source and name."""
-        for planned in tqdm(self.plan, desc=self.purpose, unit='image', disable=None):
-            try:
-                image = self.read(planned)
-            except (OSError, UnreadableImageError) as error:
-                logging.getLogger(__name__).debug('left out: %s', error)
-                self.first_fault = self.first_fault or f'{planned.name}: {error}'
+        batches = [self.plan[start:start + _TOGETHER] for start in range(0, len(self.plan), _TOGETHER)]
+        for _, planned, found in tqdm(_decode_ahead(batches, self.read), self.purpose, len(self.plan), unit='image',
+                                      disable=None):
+            if isinstance(found, Exception):
+                logging.getLogger(__name__).debug('left out: %s', found)
+                self.first_fault = self.first_fault or f'{planned.name}: {found}'
                 continue
             self.num_read += 1
-            yield image, planned
+            yield found, planned

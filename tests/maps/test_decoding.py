@@ -110,3 +110,20 @@ def test_huge_images_run_in_bounded_memory(tmp_path):
     with Image.open(tmp_path / 'store' / '0.bmp.png') as stored:
         assert stored.size == (1280, 128)  # tiles of 2,000 pixels are 128 cells of the teacher: its own grid
     assert (tmp_path / 'store' / '0.bmp.png').stat().st_size < 400_000
+
+
+def test_images_that_a_teacher_is_fitted_on_are_read_ahead_and_in_order():
+    """Two images are read at once: each waits for the other."""
+    both = threading.Barrier(2, timeout=20)
+
+    def read(planned):
+        if planned.name not in ('0', '1'):  # nothing is read ahead before the size of the first is known
+            both.wait()
+        if planned.name == '4':
+            raise UnreadableImageError('damaged')
+        return np.full((2, 2, 3), int(planned.name), np.uint8)
+
+    images = ReadableImages(plan(*map(str, range(10))), read, 'fitting')
+    assert [(image[0, 0, 0], planned.name) for image, planned in images.described()] == [
+        (number, str(number)) for number in range(10) if number != 4]
+    assert (images.num_read, images.first_fault) == (9, '4: damaged')
