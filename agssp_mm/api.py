@@ -19,6 +19,7 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
                               write_config)
 from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
+from agssp_mm.recipes.label_checks import check_labels
 from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
                                      read_classes)
 from agssp_mm.recipes.run_folder import RunFolder
@@ -169,6 +170,7 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
         val_annotations=str(val_annotations or annotations))
     for file in dict.fromkeys((found['train_annotations'], found['val_annotations'])):
         check_images(file, found['annotated_images'])
+        check_labels(file)
     return found
 
 

@@ -335,6 +335,9 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
     astray = tmp_path / 'astray.json'
     astray.write_text(json.dumps(dict(content, images=[dict(id=1, file_name='gone.png')])))
     reordered.write_text(json.dumps(dict(content, categories=content['categories'][::-1])))
+    sizeless = tmp_path / 'sizeless.json'
+    sizeless.write_text(json.dumps(dict(content, images=[dict(id=one['id'], file_name=one['file_name'])
+                                                         for one in content['images']])))
     for settings, message in [
         (dict(start=str(tmp_path / 'other.pth')), 'made for another architecture than the ResNet of mine: 0%'),
         (dict(start='coco'), 'MMDetection publishes no checkpoint for mine'),
@@ -350,6 +353,8 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(device='cuda:99'), "device: 'cuda:99' cannot be used here"),
         (dict(val_annotations='val.json'), 'go with annotations'),
         (dict(annotations=labels, val_annotations=reordered), 'same order in both'),
+        (dict(annotations=labels, val_annotations=sizeless, annotated_images=images / 'images'),
+         '4 of 4 images of .*sizeless.json have no "height"'),
     ]:
         assert_refused(tmp_path, images, detector, message, **settings)
     for settings, message in [

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from .config_files import parse_config
 from .walk import walk
 
 # Rank, number of processes and rank on this machine, as each launcher calls them.
@@ -40,14 +41,14 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None,
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no config by its suffix.
+        ValueError: If the file is no config, by its suffix or its content, or imports what cannot be imported.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'config: {path} is no file; give the path of a config')
     if path.suffix not in ('.py', '.yml', '.yaml', '.json'):
         raise ValueError(f'config: {path} ends in "{path.suffix}"; a config is a .py, .yml, .yaml or .json file')
-    cfg = Config.fromfile(path)
+    cfg = parse_config(path)
     cfg.merge_from_dict(dict(overrides or {}))
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / path.stem)
     return cfg

@@ -1,4 +1,5 @@
 """Which images there are: a folder, a text file or a COCO JSON becomes one checked, ordered list."""
+import codecs
 import hashlib
 import json
 import logging
@@ -69,7 +70,8 @@ def list_images(images: str | Path, root: str | Path | None = None,
 
     Args:
         images: A folder (searched with its sub-folders), a text file with one name per line, or a COCO JSON of which
-            only ``images[].file_name`` is read.
+            only ``images[].file_name`` is read. Lists may be in UTF-8 or, with its mark, UTF-16. Listed names may be
+            absolute where they lie below the root, and have the backslashes of Windows.
         root: Folder that listed names are relative to; defaults to the folder itself, or to the folder that holds
             the list file.
         sources: ``{name: sub-folder or text file of names}``; every image must belong to exactly one. Default: one
@@ -89,7 +91,7 @@ def list_images(images: str | Path, root: str | Path | None = None,
     if images.is_dir():
         names, num_ignored = _names_in_folder(images, root)
     else:
-        names = _names_in_file(images)
+        names = _below_root(_names_in_file(images), root)
         _check_names(names, images, root)
     if not names:
         raise ValueError(f'no image in {images}: files ending in {", ".join(IMAGE_SUFFIXES)} are looked for '
@@ -131,8 +133,10 @@ def _is_entered(folder: str, seen: set[str]) -> bool:
 
 
 def _names_in_file(path: Path) -> list[str]:
+    data = path.read_bytes()
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes what is redirected
     try:
-        text = path.read_text(encoding='utf-8-sig')  # editors on Windows put a mark first
+        text = data.decode('utf-16' if is_wide else 'utf-8-sig')  # editors on Windows put a mark first
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no text; give a folder of images, a text file of names or a COCO JSON') from error
     if path.suffix.lower() != '.json':
@@ -144,10 +148,35 @@ def _names_in_file(path: Path) -> list[str]:
                          f'({type(error).__name__}: {error})') from error
 
 
+def _below_root(names: list[str], root: Path) -> list[str]:
+    """Listed names as they are below the root; those that cannot be are left as they are."""
+    resolved = [_absolute(place) for place in dict.fromkeys((os.path.abspath(root), os.path.realpath(root)))]
+    return [_relative(_with_slashes(name, root), resolved) for name in names]
+
+
+def _absolute(folder: str) -> str:
+    return folder if folder.endswith('/') else f'{folder}/'
+
+
+def _relative(name: str, places: Sequence[str]) -> str:
+    if not name.startswith('/'):
+        return name
+    plain = os.path.normpath(name)
+    return next((plain[len(place):] for place in places if plain.startswith(place)), name)
+
+
+def _with_slashes(name: str, root: Path) -> str:
+    """A backslash parts folders in lists made on Windows; elsewhere it may stand in a name."""
+    if '\\' not in name or (root / name).exists():
+        return name
+    return PurePosixPath(name.replace('\\', '/')).as_posix()
+
+
 def _check_names(names: list[str], images: Path, root: Path) -> None:
     outside = [name for name in names if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts]
     if outside:
-        raise ValueError(f'{images}: names must be relative to the root and stay below it, got {outside[:3]}')
+        raise ValueError(f'{images}: names must be relative to the root and stay below it, got {outside[:3]}; the root '
+                         f'is {root}, give another (--root) where that is not the folder that all images lie below')
     if names and not any((root / name).exists() for name in names):
         shown = ', '.join(str(root / name) for name in names[:3])
         raise FileNotFoundError(f'none of the {len(names)} images named in {images} exists below {root} '
@@ -177,6 +206,6 @@ def _names_of_source(names: list[str], root: Path, source: str, where: str | Pat
         below = Path(os.path.relpath(root / where, root)).as_posix()
         return [name for name in names if below == '.' or name.startswith(f'{below}/')]
     if Path(where).is_file():
-        listed = set(_names_in_file(Path(where)))
+        listed = set(_below_root(_names_in_file(Path(where)), root))
         return [name for name in names if name in listed]
     raise FileNotFoundError(f'source {source!r}: {where} is neither a sub-folder of {root} nor a file of names')

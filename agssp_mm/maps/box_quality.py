@@ -1,8 +1,8 @@
 """How well pseudo boxes meet true ones; for judging only, nothing learns from it."""
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +75,7 @@ def judge_boxes(boxes: Mapping[str, PseudoBoxes], truth: Mapping[str, TrueBoxes]
     Raises:
         ValueError: If no image is in both.
     """
+    truth = with_names_of(boxes, truth)
     names = [name for name in boxes if name in truth]
     if not names:
         raise ValueError(f'none of {len(boxes)} images of the store is among the {len(truth)} annotated ones: the '
@@ -91,6 +92,34 @@ def judge_boxes(boxes: Mapping[str, PseudoBoxes], truth: Mapping[str, TrueBoxes]
                                          for threshold, hits in found.items()}
                          for category in np.unique(categories)},
         num_images=len(names), boxes_per_image=float(counts.mean()), empty_share=float((counts == 0).mean()))
+
+
+def with_names_of(names: Collection[str], truth: Mapping[str, TrueBoxes]) -> dict[str, TrueBoxes]:
+    """Call annotated images as a store does, which knows no root: an absolute name becomes the one that it ends in.
+
+    Args:
+        names: Those of the store.
+        truth: Name of each image -> its true boxes.
+
+    Raises:
+        ValueError: If two annotated images end in the same name.
+    """
+    known, found = frozenset(names), dict[str, TrueBoxes]()
+    origin: dict[str, str] = {}
+    for given, boxes in truth.items():
+        name = _ending(given, known)
+        if origin.setdefault(name, given) != given:
+            raise ValueError(f'the annotations have {origin[name]} and {given}, and both end in {name}, an image of '
+                             'the store; give annotations with the names of the store')
+        found[name] = boxes
+    return found
+
+
+def _ending(name: str, known: Collection[str]) -> str:
+    if name in known or not name.startswith('/'):
+        return name
+    parts = PurePosixPath(name).parts[1:]
+    return next((tail for start in range(len(parts)) if (tail := '/'.join(parts[start:])) in known), name)
 
 
 def read_true_boxes(path: str | Path) -> dict[str, TrueBoxes]:

@@ -1,9 +1,10 @@
 """Choosing the size of training images from the images themselves."""
+from pathlib import Path
 from statistics import median
 
 from PIL import Image
 
-from ..images import ImageList
+from ..images import ImageList, decode_values
 
 _SAMPLE, _STEP, _LEAST, _LARGEST = 200, 64, 256, 800
 
@@ -20,10 +21,17 @@ def choose_image_size(images: ImageList) -> int:
     sides = []
     for index in range(0, len(images), max(len(images) // _SAMPLE, 1)):
         try:
-            with Image.open(images.path(images[index])) as image:
-                sides.append(max(image.size))
-        except OSError:
-            continue  # skipped, counted and listed when the maps are made
+            sides.append(_longer_side(images.path(images[index])))
+        except Exception:  # noqa: BLE001 - damaged heads lead Pillow anywhere, and these images are listed with the maps
+            continue
     if not sides:
         return _LEAST
     return min(max(-(-int(median(sides)) // _STEP) * _STEP, _LEAST), _LARGEST)
+
+
+def _longer_side(path: Path) -> int:
+    try:
+        with Image.open(path) as image:  # the head alone is read
+            return max(image.size)
+    except Image.UnidentifiedImageError:  # there are kinds of TIFF that Pillow does not know
+        return max(decode_values(path.read_bytes(), str(path)).shape[:2])

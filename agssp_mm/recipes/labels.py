@@ -13,7 +13,7 @@ def read_classes(annotations: str | Path) -> tuple[str, ...]:
         ValueError: If it is no COCO file, or has no categories.
     """
     try:
-        names = tuple(str(one['name']) for one in _part(annotations, 'categories'))
+        names = tuple(str(one['name']) for one in read_part(annotations, 'categories'))
     except (KeyError, TypeError) as error:
         raise ValueError(f'annotations: {annotations} is not a COCO JSON with "categories" '
                          f'({type(error).__name__}: {error})') from error
@@ -43,7 +43,7 @@ def count_images(annotations: str | Path) -> int:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO file, or has no images.
     """
-    number = len(_part(annotations, 'images'))
+    number = len(read_part(annotations, 'images'))
     if not number:
         raise ValueError(f'annotations: {annotations} has no images')
     return number
@@ -61,7 +61,7 @@ def check_images(annotations: str | Path, folder: str | Path) -> None:
         ValueError: If it is no COCO file.
     """
     try:
-        paths = [Path(folder) / image['file_name'] for image in _part(annotations, 'images')]
+        paths = [Path(folder) / image['file_name'] for image in read_part(annotations, 'images')]
     except (KeyError, TypeError) as error:
         raise ValueError(f'annotations: {annotations} is not a COCO JSON whose images have a "file_name" '
                          f'({type(error).__name__}: {error})') from error
@@ -82,7 +82,7 @@ def check_outlines(annotations: str | Path) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If there is such a box, or it is no COCO file.
     """
-    boxes = [one for one in _part(annotations, 'annotations') if not one.get('iscrowd')]
+    boxes = [one for one in read_part(annotations, 'annotations') if not one.get('iscrowd')]
     bare = [one.get('id') for one in boxes if not one.get('segmentation')]
     if bare:
         raise ValueError(f'annotations: {len(bare)} of {len(boxes)} boxes of {annotations} have no segmentation, e.g. '
@@ -97,7 +97,7 @@ def has_sound_images(annotations: str | Path) -> bool:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO file.
     """
-    images, boxes = _part(annotations, 'images'), _part(annotations, 'annotations')
+    images, boxes = read_part(annotations, 'images'), read_part(annotations, 'annotations')
     try:
         return bool({image['id'] for image in images} - {box['image_id'] for box in boxes})
     except (KeyError, TypeError) as error:
@@ -105,7 +105,13 @@ def has_sound_images(annotations: str | Path) -> bool:
                          f'({type(error).__name__}: {error})') from error
 
 
-def _part(annotations: str | Path, name: str) -> list:
+def read_part(annotations: str | Path, name: str) -> list:
+    """One of the lists of a COCO file, as it stands there.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no COCO file, or has no such list.
+    """
     path = Path(annotations)
     if not path.is_file():
         raise FileNotFoundError(f'annotations: {path} does not exist; give a COCO JSON')

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmengine.config.utils import ConfigParsingError
 from mmengine.registry import HOOKS
 from mmengine.utils import get_installed_path, is_installed
 
 from .._dependencies import import_optional
+from ..engine.config_files import parse_config
 from .branches import (drop_semantic_branches, give_norms_an_epsilon, inline_teachers, mask_loading, needs_proposals,
                        needs_texts, replace_grouped_norms)
 from .building import model_class
@@ -120,11 +120,7 @@ def _load(source: str | Path | Config) -> Config:
         raise FileNotFoundError(f'detector: there is no config {source}; {_near(path)}')
     if path.suffix not in ('.py', '.yml', '.yaml', '.json'):
         raise ValueError(f'detector: {source} ends in "{path.suffix}"; a config is a .py, .yml, .yaml or .json file')
-    try:
-        config = Config.fromfile(path)
-    except (SyntaxError, AttributeError, TypeError, NameError, ConfigParsingError) as error:
-        raise ValueError(f'detector: {source} is no config that MMEngine can read '
-                         f'({type(error).__name__}: {error})') from error
+    config = parse_config(path, 'detector')
     # A config written with imports holds classes; as plain text it names them, like any other.
     return Config(config.to_dict(), filename=str(path))
 

@@ -45,6 +45,16 @@ def test_load_config_merges_dotted_overrides(config_file):
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.5)
 
 
+@pytest.mark.parametrize('content, message', [
+    ('model = dict(', 'config: .*small.py is no config that MMEngine can read'),
+    ("custom_imports = dict(imports=['no_such_package'])", 'a module that .*small.py imports cannot be imported'),
+])
+def test_load_config_says_what_is_wrong(config_file, content, message):
+    config_file.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        launch.load_config(config_file)
+
+
 @pytest.mark.parametrize('head', ['rpn_head', 'roi_head'])
 def test_mixed_precision_on_a_cpu_has_no_second_stage(monkeypatch, config_file, head):
     cfg = launch.load_config(config_file)

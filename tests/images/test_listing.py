@@ -123,10 +123,46 @@ def test_missing_and_empty_inputs_are_named(tmp_path):
         list_images(make(tmp_path / 'some', 'a.png'), sources={'x': 'gone'})
 
 
-@pytest.mark.parametrize('name', ['../secret.png', '/etc/secret.png'])
+@pytest.mark.parametrize('name', ['../secret.png', '/etc/secret.png', '..\\secret.png', '{root}/../secret.png',
+                                  '{root}2/secret.png'])
 def test_names_that_leave_the_root_are_refused(tmp_path, name):
-    (tmp_path / 'list.txt').write_text(f'{name}\n')
-    with pytest.raises(ValueError, match='must be relative to the root and stay below it'):
+    (tmp_path / 'list.txt').write_text(name.format(root=tmp_path))
+    with pytest.raises(ValueError, match=f'must be relative to the root and stay below it.*root is {tmp_path}.*--root'):
+        list_images(tmp_path / 'list.txt')
+
+
+@pytest.mark.parametrize('place', ['{root}/', '{link}/', '{root}/./x/../'])
+def test_absolute_names_below_the_root_are_those_of_the_folder(tmp_path, place):
+    make(tmp_path / 'data', 'a/b.png', 'c.png')
+    (tmp_path / 'link').symlink_to(tmp_path / 'data')
+    place = place.format(root=tmp_path / 'data', link=tmp_path / 'link')
+    (tmp_path / 'list.txt').write_text(f'{place}a/b.png\n{place}c.png\n')
+    (tmp_path / 'part.json').write_text(json.dumps(dict(images=[dict(file_name=f'{place}c.png')])))
+    root = tmp_path / ('link' if 'link' in place else 'data')
+    images = list_images(tmp_path / 'list.txt', root, dict(part=tmp_path / 'part.json', other='a'))
+    assert [(entry.name, entry.source) for entry in images] == [('a/b.png', 'other'), ('c.png', 'part')]
+
+
+def test_absolute_names_that_were_resolved(tmp_path):
+    make(tmp_path / 'disk', 'c.png')
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk')
+    (tmp_path / 'list.txt').write_text(f'{tmp_path / "disk" / "c.png"}\n')
+    assert [entry.name for entry in list_images(tmp_path / 'list.txt', tmp_path / 'link')] == ['c.png']
+
+
+def test_backslashes_part_folders_unless_they_stand_in_a_name(tmp_path):
+    make(tmp_path, 'a/b.png', 'c\\d.png')
+    (tmp_path / 'list.txt').write_text('.\\a\\b.png\nc\\d.png\n')
+    assert [entry.name for entry in list_images(tmp_path / 'list.txt')] == ['a/b.png', 'c\\d.png']
+
+
+@pytest.mark.parametrize('encoding, mark', [('utf-16-le', b'\xff\xfe'), ('utf-16-be', b'\xfe\xff')])
+def test_lists_in_utf_16(tmp_path, encoding, mark):
+    make(tmp_path, 'gr\xf6\xdfe.png')
+    (tmp_path / 'list.txt').write_bytes(mark + 'gr\xf6\xdfe.png\r\n'.encode(encoding))
+    assert [entry.name for entry in list_images(tmp_path / 'list.txt')] == ['gr\xf6\xdfe.png']
+    (tmp_path / 'list.txt').write_bytes(mark + b'x')
+    with pytest.raises(ValueError, match='is no text'):
         list_images(tmp_path / 'list.txt')
 
 

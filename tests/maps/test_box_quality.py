@@ -55,6 +55,16 @@ def test_annotations_of_other_images_are_refused():
         judge_boxes({'x/a.png': found()}, {'a.png': TrueBoxes(np.zeros((0, 4)), ())})
 
 
+def test_absolute_names_are_those_of_the_store_that_they_end_in():
+    none, pit = TrueBoxes(np.zeros((0, 4)), ()), TrueBoxes(np.array([(0, 0, 10, 10)]), ('pit', ))
+    boxes = {'x/a.png': found((0, 0, 10, 10)), 'a.png': found(), 'b.png': found()}
+    truth = {'/data/x/a.png': pit, '/data/a.png': none, 'b.png': none, '/data/gone.png': pit, 'y/b.png': pit}
+    quality = judge_boxes(boxes, truth)
+    assert quality.num_images == 3 and quality.recall[0.5] == quality.precision[0.5] == 1
+    with pytest.raises(ValueError, match='/data/y/b.png and /data/z/b.png, and both end in b.png'):
+        judge_boxes(boxes, {'/data/y/b.png': pit, '/data/z/b.png': pit})
+
+
 def test_read_true_boxes(tmp_path):
     path = tmp_path / 'train.json'
     coco = dict(images=[dict(id=7, file_name='a.png'), dict(id=9, file_name='b.png')],

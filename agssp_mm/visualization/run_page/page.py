@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...files import write_atomically
-from ...maps.box_quality import TrueBoxes, read_true_boxes
+from ...maps.box_quality import TrueBoxes, read_true_boxes, with_names_of
 from ...maps.store import MapStore
 from ...version import __version__
 from ..overlays import BOX_COLOURS
@@ -113,6 +113,8 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
         folder.image_root = Path(options.images)
     folder.results += [Path(one) for one in options.results]
     store = _open_store(folder)
+    if store is not None:
+        truth = with_names_of([record.name for record in store.index], truth)
     context = dict(folder=folder, version=__version__, orders=_ORDERS, limit_seed=options.seed,
                    colours={kind: '#{2:02x}{1:02x}{0:02x}'.format(*colour) for kind, colour in BOX_COLOURS.items()},
                    has_truth=bool(truth), maps=_try_maps_section(folder, store, truth, options),

@@ -51,8 +51,9 @@ def test_orders(store, image_folder):
     assert counts['most'][0] >= counts['fewest'][-1]
 
 
-def test_true_boxes_are_shown_beside(store, image_folder, tmp_path):
-    coco = dict(images=[dict(id=1, file_name='00.png')], categories=[dict(id=1, name='<dent>')],
+@pytest.mark.parametrize('place', ['', '/mill/'])
+def test_true_boxes_are_shown_beside(store, image_folder, tmp_path, place):
+    coco = dict(images=[dict(id=1, file_name=f'{place}00.png')], categories=[dict(id=1, name='<dent>')],
                 annotations=[dict(image_id=1, category_id=1, bbox=[2, 3, 8, 8])])
     (tmp_path / 'truth.json').write_text(json.dumps(coco))
     text, data = read(write_run_page(store, tmp_path / 'p' / 'page.html',
