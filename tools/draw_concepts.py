@@ -17,7 +17,8 @@ from mmengine.logging import MMLogger
 
 from agssp_mm.cli import run_command
 from agssp_mm.engine.launch import load_config
-from agssp_mm.engine.relabel import build_trained, detect_boxes
+from agssp_mm.engine.detecting import detect_boxes
+from agssp_mm.engine.relabel import build_trained
 from agssp_mm.files import write_atomically
 from agssp_mm.images import ImageList, list_images
 from agssp_mm.maps.box_quality import read_true_boxes

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='longer side that the images are scaled to (default: as in the training, by the Resize or '
                              'RandomResize of the config)')
     parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--workers', type=int, default=2, help='processes that read images (default: 2)')
     parser.add_argument('--device', help='"cpu", "cuda", ... (default: cuda where there is one)')
     parser.add_argument('--annotations', metavar='COCO',
                         help='true boxes: print recall and precision; nothing else is done with them')
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     truth = read_true_boxes(args.annotations) if args.annotations else None
     boxes = make_next_round(args.config, args.checkpoint, list_images(args.images, args.root), args.store, args.out,
                             per_image=args.per_image, image_size=args.image_size, batch_size=args.batch_size,
-                            device=args.device)
+                            workers=args.workers, device=args.device)
     counts = [len(each.boxes) for each in boxes.values()]
     print(f'{sum(counts)} pseudo boxes in {len(counts)} images, {counts.count(0)} images without: {args.out}')
     if truth is not None:

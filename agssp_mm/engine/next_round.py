@@ -1,4 +1,7 @@
 """The boxes of the next round of stage 2, made by the detector of the last one."""
+import hashlib
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,8 @@ from mmengine.registry import TASK_UTILS
 
 from agssp_mm.engine.data_origin import mappings
 from agssp_mm.engine.launch import load_config
-from agssp_mm.engine.relabel import build_trained, detect_boxes, detections_to_coco, keep_strongest
+from agssp_mm.engine.detecting import detect_boxes
+from agssp_mm.engine.relabel import build_trained, detections_to_coco, keep_strongest
 from agssp_mm.images import ImageList
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.boxes import PseudoBoxes
@@ -21,7 +25,7 @@ from agssp_mm.maps.store import MapStore
 
 def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageList, store: str | Path,
                     out: str | Path, *, per_image: float | None = None, image_size: int | None = None,
-                    batch_size: int = 8, device: str | None = None) -> Mapping[str, PseudoBoxes]:
+                    batch_size: int = 8, workers: int = 2, device: str | None = None) -> Mapping[str, PseudoBoxes]:
     """Let the detector of one round of AGDP make the boxes of the next, as COCO JSON for ``PseudoBoxDataset``.
 
     A detector trained on noisy boxes averages their errors out, so its own boxes are better than those it learnt from
@@ -32,10 +36,12 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
         checkpoint: The ``detector.pth`` that it wrote.
         images: The unlabelled images.
         store: Map store that covers them; says their sizes.
-        out: COCO JSON to write; images without a box are kept in it.
+        out: COCO JSON to write; images without a box are kept in it. While it is made, the folder ``<out>.parts`` holds
+            what was found so far: a killed run goes on where it was.
         per_image: Boxes to keep per image on average, best first over all images; None: as many as that round had.
         image_size: Longer side that images are scaled to, in pixels; None: as the training pipeline does.
         batch_size: Images per forward pass.
+        workers: Processes that read images; 0: this one.
         device: "cpu", "cuda", ...; None: "cuda" where there is one.
 
     Returns:
@@ -43,6 +49,7 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
 
     Raises:
         FileNotFoundError: If config, checkpoint or store do not exist.
+        OSError: If many images cannot be read, see :func:`agssp_mm.engine.detecting.detect_boxes`.
         ValueError: If the store does not cover the images, the checkpoint does not fit the config, the detector finds
             nothing, or the config does not tell ``per_image`` or ``image_size``, which are not given.
     """
@@ -60,12 +67,25 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
         per_image = _boxes_per_image(config, maps, [entry.name for entry in present])
     image_size = image_size or _training_size(config)
     model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size, _loader(config)), per_image)
+    loader, parts = _loader(config), Path(f'{out}.parts')
+    run = _run_key(config, checkpoint, present, image_size, loader)
+    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size, loader, workers, parts / run),
+                           per_image)
     sizes = {name: (records[name].height, records[name].width) for name in boxes}
     write_coco(out, detections_to_coco(boxes, sizes, dict(
         description='pseudo boxes made by a pretrained detector', checkpoint=Path(checkpoint).name,
         per_image=round(per_image, 4), image_size=image_size)))
+    shutil.rmtree(parts, ignore_errors=True)
     return boxes
+
+
+def _run_key(config: Config, checkpoint: str | Path, images: ImageList, image_size: int,
+             loader: Mapping[str, Any] | None) -> str:
+    """Tells apart what detections depend on."""
+    with open(checkpoint, 'rb') as file:
+        weights = hashlib.file_digest(file, 'sha256').hexdigest()
+    facts = json.dumps([weights, config.model.to_dict(), images.fingerprint(), image_size, loader], default=str)
+    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
 
 def _loader(config: Config) -> dict[str, Any] | None:

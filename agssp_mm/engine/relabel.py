@@ -5,20 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import nn
-from tqdm import tqdm
 
 from agssp_mm.checkpoints.reading import read_checkpoint, weights_of
-from agssp_mm.images import ImageList
 from agssp_mm.maps.boxes import PseudoBoxes
 from agssp_mm.maps.coco import CATEGORY
-
-#: Of two boxes of one image that share more than this part of the smaller one, the weaker is dropped.
-MAX_SHARED = 0.5
 
 
 def build_trained(config: Config, checkpoint: str | Path, device: str = 'cpu') -> nn.Module:
@@ -50,37 +43,6 @@ def _drop_score_thresholds(test_cfg: Any) -> None:
         if key == 'score_thr':
             test_cfg[key] = 0.0
         _drop_score_thresholds(value)
-
-
-def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_size: int = 8,
-                 loader: Mapping[str, Any] | None = None) -> dict[str, PseudoBoxes]:
-    """Detect on unlabelled images.
-
-    Args:
-        model: Detector of one class, in evaluation mode.
-        images: What to detect on.
-        image_size: Longer side that the images are scaled to, in pixels.
-        batch_size: Images per forward pass.
-        loader: Config of the transform that reads the images; None: MMDetection's own.
-
-    Returns:
-        Name of each image -> its detections in pixels of the stored image, best first.
-    """
-    pipeline = Compose([
-        dict(loader or dict(type='LoadImageFromFile')),
-        dict(type='Resize', scale=(image_size, image_size), keep_ratio=True),
-        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))])
-    entries = list(images)
-    found: dict[str, PseudoBoxes] = {}
-    with torch.no_grad(), tqdm(total=len(entries), desc='detecting', unit='image', disable=None) as progress:
-        for start in range(0, len(entries), batch_size):
-            batch = entries[start:start + batch_size]
-            packed = [pipeline(dict(img_path=str(images.root / entry.name), img_id=number))
-                      for number, entry in enumerate(batch)]
-            for entry, sample in zip(batch, model.test_step(pseudo_collate(packed))):
-                found[entry.name] = _without_nests(sample.pred_instances.numpy(), sample.ori_shape)
-            progress.update(len(batch))
-    return found
 
 
 def keep_strongest(boxes: Mapping[str, PseudoBoxes], per_image: float) -> dict[str, PseudoBoxes]:
@@ -124,17 +86,3 @@ def _annotations(first_id: int, image_id: int, each: PseudoBoxes) -> Iterable[di
         width, height = x2 - x1, y2 - y1
         yield dict(id=first_id + number, image_id=image_id, category_id=1, iscrowd=0, score=round(score, 6),
                    bbox=[round(value, 2) for value in (x1, y1, width, height)], area=round(width * height, 2))
-
-
-def _without_nests(detections: Any, image_size: tuple[int, int]) -> PseudoBoxes:
-    limit = np.array([image_size[1], image_size[0]] * 2, np.float32)
-    boxes = np.clip(detections.bboxes, 0, limit)
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    areas, left = sizes.prod(1), (sizes >= 1).all(1)
-    kept = []
-    for i in np.argsort(-detections.scores, kind='stable'):
-        if left[i]:
-            kept.append(i)
-            sides = np.minimum(boxes[i, 2:], boxes[:, 2:]) - np.maximum(boxes[i, :2], boxes[:, :2])
-            left &= np.clip(sides, 0, None).prod(1) <= MAX_SHARED * np.minimum(areas[i], areas)
-    return PseudoBoxes(boxes[kept].astype(np.float32), detections.scores[kept].astype(np.float32), [])

@@ -53,6 +53,11 @@ class ImageReader:
         return read_image(self.root / planned.name, self.scaling.of(planned.source))
 
 
+def most_lost(num_images: int) -> int:
+    """How many images may be lost to faulty sectors and the like, before it is rather the disk or network."""
+    return min(max(10, num_images // 100), 1000)
+
+
 class NoPixels(NamedTuple):
     """What stands in place of an image that could not be read.
 

@@ -16,7 +16,7 @@ from ..images import ImageList, ValueRange
 from ..teachers.asking import ask_for_each
 from ..teachers.base import Teacher
 from ..version import __version__
-from .decoding import DecodedBatch, ImageReader, decode_batches
+from .decoding import DecodedBatch, ImageReader, decode_batches, most_lost
 from .finish import finish_store
 from .plan import PlannedImage, key_or_last, read_plan
 from .prepare import StoreSettings, check_place, prepare_store
@@ -109,7 +109,7 @@ def _generate(images: ImageList, teacher: Teacher, store_path: Path, settings: S
     batches = [plan[start:start + settings.batch_size] for start in range(0, len(plan), settings.batch_size)]
     skipped = _still_unreadable(images, plan, store)
     open_batches = [batch for batch in batches[rank::world_size] if not _is_done(batch, store, skipped)]
-    worker = _BatchWorker(store, teacher, ImageReader(images.root, store.scaling), _most_lost(plan))
+    worker = _BatchWorker(store, teacher, ImageReader(images.root, store.scaling), most_lost(len(plan)))
     worker.run(open_batches, len(plan) // world_size)
     gathered = all_gather_object((worker.num_written, worker.skipped, worker.lost))
     num_written, lost = sum(number for number, _, _ in gathered), set().union(*(names for _, _, names in gathered))
@@ -144,13 +144,8 @@ def _still_unreadable(images: ImageList, plan: Sequence[PlannedImage], store: Ma
             if planned.name in settled and key_or_last(images.root / planned.name, store.meta['seed']) == planned.key}
 
 
-def _most_lost(plan: Sequence[PlannedImage]) -> int:
-    """How many images may be lost to faulty sectors and the like, before it is rather the disk or network."""
-    return min(max(10, len(plan) // 100), 1000)
-
-
 def _check_lost(lost: Collection[str], plan: Sequence[PlannedImage], skipped: Mapping[str, str], root: Path) -> None:
-    if len(lost) > _most_lost(plan):
+    if len(lost) > most_lost(len(plan)):
         name = min(lost)
         raise OSError(f'{len(lost)} images below {root} that could be opened when the run began cannot be any more, '
                       f'e.g. {name}: {skipped[name]}; is the disk or network share still there? The maps made so far '

@@ -60,7 +60,7 @@ def _make_boxes(folder: Path, last: Path, round_number: int, images: ImageList, 
     target = folder / str(round_files(round_number)[1])
     if not target.is_file():
         boxes = make_next_round(last, folder / last.stem / 'detector.pth', images, settings.store, target,
-                                image_size=settings.image_size)
+                                image_size=settings.image_size, workers=settings.workers)
         print(f'    {sum(len(each.boxes) for each in boxes.values())} boxes in {len(boxes)} images: {target}',
               flush=True)
 

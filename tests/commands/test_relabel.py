@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from agssp_mm.cli import main
+from agssp_mm.engine import detecting, next_round
 from agssp_mm.images import list_images
 from agssp_mm.maps.generate import generate_maps
 from mmdet.registry import MODELS
@@ -101,3 +102,70 @@ def test_a_checkpoint_of_another_model_and_images_without_maps(trained, image_fo
     assert main(arguments) == 2
     assert 'tensors are missing or of another shape' in capsys.readouterr().err
     assert not (tmp_path / 'out.json').exists()
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def relabel(trained, image_folder, toy_teacher, tmp_path):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+
+    def relabel(out, *options):
+        return main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / out), *options,
+                     '--image-size', '64', '--per-image', '2', '--device', 'cpu', '--batch-size', '2'])
+    return relabel
+
+
+def test_a_killed_run_goes_on_and_leaves_the_boxes_alone(relabel, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(detecting, 'PART_IMAGES', 5)
+    assert relabel('whole.json') == 0
+    seen, detect = [], detecting._without_nests
+
+    def killed_at_the_last(sample):
+        seen.append(sample.img_path)
+        if len(seen) == 12:
+            raise KeyboardInterrupt
+        return detect(sample)
+
+    monkeypatch.setattr(detecting, '_without_nests', killed_at_the_last)
+    assert relabel('boxes.json') == 130 and not (tmp_path / 'boxes.json').exists()
+    assert len(list((tmp_path / 'boxes.json.parts').glob('*/*.npz'))) == 2
+    assert relabel('boxes.json', '--workers', '0') == 0
+    assert len(seen) == 14  # the last two images alone were looked at again
+    assert (tmp_path / 'boxes.json').read_bytes() == (tmp_path / 'whole.json').read_bytes()
+    assert not (tmp_path / 'boxes.json.parts').exists()
+
+
+def test_parts_of_other_weights_are_not_taken_up(relabel, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(detecting, 'PART_IMAGES', 5)
+    with monkeypatch.context() as context:
+        context.setattr(next_round, 'keep_strongest', _interrupt)
+        assert relabel('boxes.json') == 130
+    assert list((tmp_path / 'boxes.json.parts').glob('*/*.npz'))
+    torch.manual_seed(1)
+    torch.save(dict(state_dict=MODELS.build(Config.fromfile(trained[0]).model).state_dict()), trained[1])
+    assert relabel('boxes.json') == relabel('whole.json') == 0
+    assert (tmp_path / 'boxes.json').read_bytes() == (tmp_path / 'whole.json').read_bytes()
+
+
+def test_images_that_cannot_be_read_any_more_have_no_box_and_are_named(relabel, image_folder, tmp_path, caplog):
+    (image_folder / '03.png').write_bytes(b'no image')
+    assert relabel('boxes.json') == 0
+    coco = json.loads((tmp_path / 'boxes.json').read_text())
+    names = {image['id']: image['file_name'] for image in coco['images']}
+    assert len(names) == 12
+    assert {names[one['image_id']] for one in coco['annotations']} <= set(names.values()) - {'03.png'}
+    assert '1 of 12 images could not be read and have no box' in caplog.text and '03.png' in caplog.text
+
+
+def test_many_images_that_cannot_be_read_end_the_run(relabel, image_folder, tmp_path, capsys, monkeypatch):
+    for path in image_folder.rglob('*.png'):
+        path.write_bytes(b'no image')
+    assert relabel('boxes.json') == 2
+    assert '11 images' in (said := capsys.readouterr().err) or '12 images' in said
+    assert 'more than faulty files explain' in said and not (tmp_path / 'boxes.json').exists()
+    monkeypatch.setattr(detecting, 'most_lost', lambda number: number)
+    assert relabel('boxes.json') == 2
+    assert 'none of the 12 images' in capsys.readouterr().err

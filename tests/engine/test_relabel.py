@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agssp_mm.engine.relabel import _without_nests, detections_to_coco, keep_strongest
+from agssp_mm.engine.detecting import _without_nests
+from agssp_mm.engine.relabel import detections_to_coco, keep_strongest
 from agssp_mm.maps.boxes import PseudoBoxes
 
 
@@ -28,7 +29,8 @@ def test_strongest_of_all_images_are_kept():
 def test_nested_tiny_and_protruding_detections():
     boxes = np.array([(2, 2, 10, 10), (-3, 0, 30, 20), (15, 12, 15.5, 20), (14, 10, 26, 22)], np.float32)
     detections = SimpleNamespace(bboxes=boxes, scores=np.array([0.3, 0.9, 0.8, 0.2], np.float32))
-    kept = _without_nests(detections, (20, 24))
+    detections.numpy = lambda: detections
+    kept = _without_nests(SimpleNamespace(pred_instances=detections, ori_shape=(20, 24)))
     # The first lies inside the second, which is cut at the border; the third is thinner than a pixel; of the last
     # all lies in the second too.
     assert kept.boxes.tolist() == [[0, 0, 24, 20]] and kept.scores.tolist() == [pytest.approx(0.9)]
