@@ -16,6 +16,7 @@ __all__ = ['__version__', 'pretrain']
 REGISTERING_MODULES = (
     'checkpoints.efficientnet_lite',
     'datasets.pseudo_box_dataset',
+    'datasets.split_epoch_sampler',
     'datasets.transforms.anomaly_map_generator',
     'datasets.transforms.multi_view_with_maps',
     'datasets.transforms.paste_defects',

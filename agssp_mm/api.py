@@ -208,6 +208,9 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
     facts, needs = inspect_backbone(detector), find_input_needs(detector, settings.image_size)
     reason, rounds = why_one_round(detector, needs), settings.agdp_rounds
     notes = (*detector.notes, *start_notes(detector, settings.start))
+    if settings.epoch_parts > 1:
+        notes = (*notes, f'a pass over {settings.num_images} images takes {settings.epoch_parts} epochs of the '
+                         'trainings, so that a killed run loses no more than one of them')
     if settings.train_annotations == settings.val_annotations:
         notes = (*notes, 'the fine-tuning is measured on the very images that it trains on, which says little about '
                          'others; give val_annotations (--val-annotations)')

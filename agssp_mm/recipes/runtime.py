@@ -45,10 +45,11 @@ def runtime(detector: SourceDetector, settings: RecipeSettings, stage: str) -> d
 
 
 def loader(dataset: dict, settings: RecipeSettings, batch_size: int, shuffle: bool = True,
-           drop_last: bool = False) -> dict:
-    """A data loader."""
+           drop_last: bool = False, parts: int = 1) -> dict:
+    """A data loader; an epoch goes over one of that many parts of the data set."""
+    sampler = dict(type='SplitEpochSampler', parts=parts) if parts > 1 else dict(type='DefaultSampler')
     return dict(batch_size=batch_size, num_workers=settings.workers, persistent_workers=settings.workers > 0,
-                drop_last=drop_last, sampler=dict(type='DefaultSampler', shuffle=shuffle), dataset=dataset)
+                drop_last=drop_last, sampler=dict(sampler, shuffle=shuffle), dataset=dataset)
 
 
 def write_config(config: Config, path: str | Path, comments: list[str]) -> None:

@@ -1,5 +1,9 @@
 """What a pretraining run chooses beside its detector."""
+import math
 from dataclasses import dataclass, field
+
+#: Most images in an epoch of the pretraining: checkpoints are written, and taken up, between epochs.
+EPOCH_IMAGES = 20_000
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,9 @@ class RecipeSettings:
         num_images: Number of unlabelled images, where it is known; warm-up and averages follow it.
         image_size: Side of the crops, and longer side of whole images, in pixels.
         held_out: Images that AGBP measures its agreement on instead of training with them.
-        agbp_epochs: Length of stage 1; 0 leaves it out, and stage 2 starts from the weights that it would have.
-        agdp_epochs: Length of stage 2.
+        agbp_epochs: Length of stage 1, in passes over the images; 0 leaves it out, and stage 2 starts from the weights
+            that it would have.
+        agdp_epochs: Length of stage 2, likewise.
         agdp_rounds: How often stage 2 is trained, each time after the first on the boxes that the detector before it
             finds.
         finetune_epochs: Length of the fine-tuning.
@@ -88,6 +93,11 @@ class RecipeSettings:
     def has_start_file(self) -> bool:
         """Whether a checkpoint is given to start from."""
         return self.start not in ('imagenet', 'none')
+
+    @property
+    def epoch_parts(self) -> int:
+        """How many epochs of MMEngine make a pass of the pretraining over the images."""
+        return math.ceil((self.num_images or 1) / EPOCH_IMAGES)
 
     @property
     def detector_batch_size(self) -> int:

@@ -57,14 +57,15 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     # images that could not be read are listed, but are no part of the set.
     drop_last = not rest or 2 * settings.batch_size <= rest // settings.devices
     batch_size, steps = _steps(settings.batch_size, settings, rest, settings.agbp_epochs, drop_last)
+    epochs = settings.agbp_epochs * settings.epoch_parts
     config = dict(
         runtime(detector, settings, 'agbp'),
         model=dict(type='BackbonePretrainer', backbone=backbone, data_preprocessor=_preprocessor(detector, needs)),
-        train_dataloader=loader(dict(dataset, pipeline=train), settings, batch_size, drop_last=drop_last),
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agbp_epochs,
-                       val_interval=settings.agbp_epochs),
+        train_dataloader=loader(dict(dataset, pipeline=train), settings, batch_size, drop_last=drop_last,
+                                parts=settings.epoch_parts),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=epochs),
         optim_wrapper=agbp_optimizer(settings.agbp_lr),
-        param_scheduler=short_schedule(settings.agbp_epochs, steps),
+        param_scheduler=short_schedule(epochs, steps),
         custom_hooks=[dict(type='LoadReportHook'), dict(type='DistillationPretrainer', levels=facts.levels)],
         # Levels that are not distilled leave weights without gradient.
         find_unused_parameters=True)
@@ -116,7 +117,8 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
                                   needs.fixed, detector.needs_proposals, detector.needs_texts,
                                   settings.paste_defects)
     batch_size, steps = _steps(settings.detector_batch_size, settings, settings.num_images, settings.agdp_epochs)
-    moved = move_hooks(detector.config, settings.agdp_epochs, steps, plain)
+    epochs = settings.agdp_epochs * settings.epoch_parts
+    moved = move_hooks(detector.config, epochs, steps, plain)
     stage, boxes = round_files(round_number)
     made = dict(rule=settings.rule) if boxes is None else dict(boxes=str(Path(settings.out) / boxes))
     dataset = _images(settings, **made, with_mask=detector.masks is not None,
@@ -124,10 +126,10 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     config = dict(
         runtime(detector, settings, stage),
         model=model,
-        train_dataloader=loader(_mixable(dataset, moved), settings, batch_size),
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=settings.agdp_epochs),
+        train_dataloader=loader(_mixable(dataset, moved), settings, batch_size, parts=settings.epoch_parts),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs),
         optim_wrapper=detector_optimizer(detector.config, batch_size * settings.devices, settings.agdp_lr),
-        param_scheduler=short_schedule(settings.agdp_epochs, steps),
+        param_scheduler=short_schedule(epochs, steps),
         custom_hooks=[*moved, *hooks, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
                       dict(type='DetectorExportHook')],
         load_from=load_from,

@@ -174,6 +174,23 @@ def with_weights(shrunk, tmp_path):
     return config
 
 
+def test_passes_over_many_images_take_several_epochs(shrunk, settings):
+    config = shrunk('yolox/yolox_s_8xb8-300e_coco.py')
+    few = stages_of(config, settings(num_images=20_000, agbp_epochs=2, agdp_epochs=3))[1]
+    many = stages_of(config, settings(num_images=100_000, held_out=60, agbp_epochs=2, agdp_epochs=3))[1]
+    for stage, epochs in dict(agbp=2, agdp=3).items():
+        assert few[stage].train_dataloader.sampler == dict(type='DefaultSampler', shuffle=True)
+        assert few[stage].train_cfg.max_epochs == epochs
+        assert many[stage].train_dataloader.sampler == dict(type='SplitEpochSampler', parts=5, shuffle=True)
+        assert many[stage].train_cfg.max_epochs == 5 * epochs == many[stage].param_scheduler[-1].T_max
+    assert many['agbp'].train_cfg.val_interval == 10
+    assert many['agbp'].val_dataloader.sampler == dict(type='DefaultSampler', shuffle=False)
+    last = {stage: next(hook.num_last_epochs for hook in configs['agdp'].custom_hooks if 'num_last_epochs' in hook)
+            for stage, configs in dict(few=few, many=many).items()}
+    assert last == dict(few=1, many=1)  # of 300 the last 15
+    assert many['finetune'].train_dataloader.sampler == few['finetune'].train_dataloader.sampler
+
+
 @pytest.mark.parametrize('agbp_epochs', [0, 1])
 @pytest.mark.parametrize('start', ['imagenet', 'none'])  # the shrunk one names no weights itself
 def test_without_weights_nothing_rests_in_any_stage(shrunk, settings, start, agbp_epochs):
