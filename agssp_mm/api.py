@@ -170,7 +170,7 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
         val_annotations=str(val_annotations or annotations))
     for file in dict.fromkeys((found['train_annotations'], found['val_annotations'])):
         check_images(file, found['annotated_images'])
-        check_labels(file)
+        check_labels(file, is_measured_on=file == found['val_annotations'])
     return found
 
 

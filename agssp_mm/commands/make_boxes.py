@@ -3,7 +3,8 @@ import argparse
 from collections.abc import Mapping
 
 from ..maps.box_cache import load_or_make_boxes
-from ..maps.box_quality import IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxes, read_true_boxes
+from ..maps.box_quality import (IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxes, match_names,
+                                read_true_boxes)
 from ..maps.boxes import BoxRule
 from ..maps.coco import boxes_to_coco, write_coco
 from ..maps.store import MapStore
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     rule = build_rule(args.rule, args.rule_options)
     truth = read_true_boxes(args.annotations) if args.annotations else None
     store = MapStore.open(args.store)
+    if truth is not None:
+        truth = match_names([record.name for record in store.index], truth)  # now, and not after the boxes
     boxes = load_or_make_boxes(store, rule)
     write_coco(args.out, boxes_to_coco(boxes, store.index, rule))
     counts = [len(found.boxes) for found in boxes.values()]

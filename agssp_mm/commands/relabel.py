@@ -3,7 +3,7 @@ import argparse
 
 from ..engine.next_round import make_next_round
 from ..images import list_images
-from ..maps.box_quality import IOU_THRESHOLDS, judge_boxes, read_true_boxes
+from ..maps.box_quality import IOU_THRESHOLDS, judge_boxes, match_names, read_true_boxes
 from .options import add_image_list
 
 SUMMARY = 'let a pretrained detector make the pseudo boxes of a second round, as COCO JSON'
@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the boxes; with annotations, print how good they are."""
     truth = read_true_boxes(args.annotations) if args.annotations else None
-    boxes = make_next_round(args.config, args.checkpoint, list_images(args.images, args.root), args.store, args.out,
+    images = list_images(args.images, args.root)
+    if truth is not None:
+        truth = match_names([entry.name for entry in images], truth)  # now, and not after hours
+    boxes = make_next_round(args.config, args.checkpoint, images, args.store, args.out,
                             per_image=args.per_image, image_size=args.image_size, batch_size=args.batch_size,
                             workers=args.workers, device=args.device)
     counts = [len(each.boxes) for each in boxes.values()]

@@ -2,7 +2,6 @@
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.config.utils import ConfigParsingError
 
 
 def parse_config(path: str | Path, what: str = 'config') -> Config:
@@ -13,15 +12,23 @@ def parse_config(path: str | Path, what: str = 'config') -> Config:
         what: The setting that named it, for messages.
 
     Raises:
+        FileNotFoundError: If a config that it is based on does not exist.
         ValueError: If MMEngine cannot read it, or it imports a module that cannot be imported here.
     """
     try:
         return Config.fromfile(path)
+    except FileNotFoundError:
+        raise
     except ImportError as error:
-        # MMEngine's message goes on with the whole search path, line by line.
-        said = str(error).split(', the current sys.path', 1)[0]
-        raise ValueError(f'{what}: a module that {path} imports cannot be imported ({type(error).__name__}: {said}); '
-                         'install its package, or put the folder that holds it on PYTHONPATH') from error
-    except (SyntaxError, AttributeError, TypeError, NameError, ConfigParsingError) as error:
+        raise ValueError(f'{what}: a module that {path} imports cannot be imported ({_first_cause(error)}); install '
+                         'its package, or put the folder that holds it on PYTHONPATH') from error
+    except Exception as error:  # configs are code, which may raise anything
         raise ValueError(f'{what}: {path} is no config that MMEngine can read '
                          f'({type(error).__name__}: {error})') from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """MMEngine's own message goes on with the whole search path, and leaves out what could not be imported."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return f'{type(error).__name__}: {error}'

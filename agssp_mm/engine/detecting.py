@@ -15,7 +15,7 @@ from agssp_mm.images import ImageList
 from agssp_mm.maps.box_cache import PART_IMAGES
 from agssp_mm.maps.box_files import keep_boxes, read_boxes
 from agssp_mm.maps.boxes import PseudoBoxes
-from agssp_mm.maps.decoding import most_lost
+from agssp_mm.maps.decoding import most_lost, read_patiently
 
 #: Of two boxes of one image that share more than this part of the smaller one, the weaker is dropped.
 MAX_SHARED = 0.5
@@ -56,10 +56,12 @@ def detect_boxes(model: nn.Module, images: ImageList, image_size: int, batch_siz
             else:
                 loaded = DataLoader(_Loaded([images.path(entry) for entry in part], pipeline), batch_size,
                                     num_workers=workers, collate_fn=list)
+                before = len(faults)
                 kept = _detect(model, loaded, faults, most_lost(len(entries)), progress)
-                if path and not faults:  # images that could not be read are tried again
+                if path and len(faults) == before:  # images that could not be read are tried again
                     keep_boxes(path, kept)
-            found.update(zip((entry.name for entry in part), kept, strict=True))
+            # An empty list for each of so many boxes takes more memory than the boxes.
+            found.update({entry.name: boxes._replace(polygons=[]) for entry, boxes in zip(part, kept, strict=True)})
     if faults and len(faults) == len(entries):
         raise OSError(f'none of the {len(entries)} images below {images.root} can be read, e.g. {_some(faults)}')
     if faults:
@@ -80,7 +82,7 @@ class _Loaded(Dataset):
     def __getitem__(self, index: int) -> tuple[str, dict[str, Any] | str]:
         path = str(self.paths[index])
         try:
-            return path, self.pipeline(dict(img_path=path, img_id=index))
+            return path, read_patiently(lambda: self.pipeline(dict(img_path=path, img_id=index)))
         except Exception as error:  # noqa: BLE001 - bad images lead the loaders anywhere
             return path, f'{type(error).__name__}: {error}'
 

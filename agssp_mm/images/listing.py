@@ -5,10 +5,13 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from ..files import existing
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_SOURCE = 'images'
@@ -150,26 +153,41 @@ def _names_in_file(path: Path) -> list[str]:
 
 def _below_root(names: list[str], root: Path) -> list[str]:
     """Listed names as they are below the root; those that cannot be are left as they are."""
-    resolved = [_absolute(place) for place in dict.fromkeys((os.path.abspath(root), os.path.realpath(root)))]
-    return [_relative(_with_slashes(name, root), resolved) for name in names]
+    names = _with_slashes(names, root)
+    if not any(name.startswith('/') for name in names):
+        return names
+    real_folder = lru_cache(None)(os.path.realpath)  # links are followed once per folder
+    places = [os.path.join(place, '') for place in (os.path.abspath(root), os.path.realpath(root))]
+    return [_relative(name, places, real_folder) for name in names]
 
 
-def _absolute(folder: str) -> str:
-    return folder if folder.endswith('/') else f'{folder}/'
-
-
-def _relative(name: str, places: Sequence[str]) -> str:
+def _relative(name: str, places: Sequence[str], real_folder: Callable[[str], str]) -> str:
     if not name.startswith('/'):
         return name
-    plain = os.path.normpath(name)
-    return next((plain[len(place):] for place in places if plain.startswith(place)), name)
+    plain = '/' + os.path.normpath(name).lstrip('/')  # POSIX lets two slashes at the start stand
+    for place in places:
+        if plain.startswith(place):
+            return plain[len(place):]
+    folder, file = os.path.split(name)
+    real = os.path.join(real_folder(folder), file)
+    return real[len(places[-1]):] if real.startswith(places[-1]) else name
 
 
-def _with_slashes(name: str, root: Path) -> str:
+def _with_slashes(names: list[str], root: Path) -> list[str]:
     """A backslash parts folders in lists made on Windows; elsewhere it may stand in a name."""
-    if '\\' not in name or (root / name).exists():
-        return name
-    return PurePosixPath(name.replace('\\', '/')).as_posix()
+    changed = {name: PurePosixPath(name.replace('\\', '/')).as_posix() for name in names if '\\' in name}
+    there = existing(root, changed.values())
+    for name, other in changed.items():
+        if other not in there and _is_there(root / name):
+            changed[name] = name
+    return [changed.get(name, name) for name in names]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a path of Windows may be too long for the name of one file
+        return False
 
 
 def _check_names(names: list[str], images: Path, root: Path) -> None:

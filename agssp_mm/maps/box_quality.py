@@ -1,6 +1,7 @@
 """How well pseudo boxes meet true ones; for judging only, nothing learns from it."""
 import json
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -75,12 +76,8 @@ def judge_boxes(boxes: Mapping[str, PseudoBoxes], truth: Mapping[str, TrueBoxes]
     Raises:
         ValueError: If no image is in both.
     """
-    truth = with_names_of(boxes, truth)
+    truth = match_names(boxes, truth)
     names = [name for name in boxes if name in truth]
-    if not names:
-        raise ValueError(f'none of {len(boxes)} images of the store is among the {len(truth)} annotated ones: the '
-                         f'store names its images like {next(iter(boxes), None)!r}, the annotations like '
-                         f'{next(iter(truth), None)!r}; give annotations with the names of the store')
     found = {threshold: np.concatenate([match_boxes(boxes[name].boxes, truth[name].boxes, threshold)
                                         for name in names]) for threshold in IOU_THRESHOLDS}
     categories = np.array([category for name in names for category in truth[name].categories])
@@ -94,32 +91,44 @@ def judge_boxes(boxes: Mapping[str, PseudoBoxes], truth: Mapping[str, TrueBoxes]
         num_images=len(names), boxes_per_image=float(counts.mean()), empty_share=float((counts == 0).mean()))
 
 
+def match_names(names: Collection[str], truth: Mapping[str, TrueBoxes]) -> dict[str, TrueBoxes]:
+    """:func:`with_names_of`, and a refusal where nothing fits.
+
+    Raises:
+        ValueError: If no image is in both.
+    """
+    found = with_names_of(names, truth)
+    if not any(name in found for name in names):
+        raise ValueError(f'none of {len(names)} images of the store is among the {len(truth)} annotated ones: the '
+                         f'store names its images like {next(iter(names), None)!r}, the annotations like '
+                         f'{next(iter(truth), None)!r}; give annotations with the names of the store')
+    return found
+
+
 def with_names_of(names: Collection[str], truth: Mapping[str, TrueBoxes]) -> dict[str, TrueBoxes]:
-    """Call annotated images as a store does, which knows no root: an absolute name becomes the one that it ends in.
+    """Call annotated images as a store does, which knows no root.
+
+    Absolute names lose the folder below which most of them are images of the store; backslashes and a leading ``./``
+    are read as in a list of images.
 
     Args:
         names: Those of the store.
         truth: Name of each image -> its true boxes.
-
-    Raises:
-        ValueError: If two annotated images end in the same name.
     """
-    known, found = frozenset(names), dict[str, TrueBoxes]()
-    origin: dict[str, str] = {}
-    for given, boxes in truth.items():
-        name = _ending(given, known)
-        if origin.setdefault(name, given) != given:
-            raise ValueError(f'the annotations have {origin[name]} and {given}, and both end in {name}, an image of '
-                             'the store; give annotations with the names of the store')
-        found[name] = boxes
-    return found
+    known = frozenset(names)
+    plain = {name: name if name in known else PurePosixPath(name.replace('\\', '/')).as_posix() for name in truth}
+    roots = Counter(root for name in plain.values() if name.startswith('/') for root in _roots(name, known))
+    root = max(roots, key=lambda one: (roots[one], -len(one)), default='/')
+    return {plain[name].removeprefix(root): boxes for name, boxes in truth.items()}
 
 
-def _ending(name: str, known: Collection[str]) -> str:
-    if name in known or not name.startswith('/'):
-        return name
-    parts = PurePosixPath(name).parts[1:]
-    return next((tail for start in range(len(parts)) if (tail := '/'.join(parts[start:])) in known), name)
+def _roots(name: str, known: Collection[str]) -> Iterator[str]:
+    """The folders below which an absolute name is that of a known image, with a slash at their end."""
+    place = name.find('/')
+    while place >= 0:
+        if name[place + 1:] in known:
+            yield name[:place + 1]
+        place = name.find('/', place + 1)
 
 
 def read_true_boxes(path: str | Path) -> dict[str, TrueBoxes]:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -26,6 +26,20 @@ RETRIES = (0.1, 1.0)
 _PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ENETDOWN,
             errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNABORTED)
 
+_Image = TypeVar('_Image')
+
+
+def read_patiently(read: Callable[[], _Image]) -> _Image:
+    """Read an image; what a disk or network share cannot give is asked for again, after each of :data:`RETRIES`."""
+    for seconds in RETRIES:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+        time.sleep(seconds)
+    return read()
+
 
 class ImageReader:
     """Reads planned images, their grey values scaled as the store says; faults that pass are waited for.
@@ -40,17 +54,7 @@ class ImageReader:
 
     def __call__(self, planned: PlannedImage) -> np.ndarray:
         """(H, W, 3) uint8 BGR; errors as of :func:`agssp_mm.images.read_image`."""
-        for seconds in RETRIES:
-            try:
-                return self._read(planned)
-            except OSError as error:
-                if error.errno not in _PASSING:
-                    raise
-            time.sleep(seconds)
-        return self._read(planned)
-
-    def _read(self, planned: PlannedImage) -> np.ndarray:
-        return read_image(self.root / planned.name, self.scaling.of(planned.source))
+        return read_patiently(lambda: read_image(self.root / planned.name, self.scaling.of(planned.source)))
 
 
 def most_lost(num_images: int) -> int:

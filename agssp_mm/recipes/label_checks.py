@@ -2,17 +2,18 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from .labels import read_part
 
+_logger = logging.getLogger(__name__)
 _OF_IMAGES, _OF_BOXES = ('id', 'file_name', 'height', 'width'), ('id', 'image_id', 'category_id', 'bbox', 'area')
 
 
-def check_labels(annotations: str | Path) -> None:
+def check_labels(annotations: str | Path, is_measured_on: bool = False) -> None:
     """Refuse a COCO file that MMDetection cannot read, or of which it would leave out labels that were meant.
 
     ``CocoDataset`` raises a bare ``KeyError`` for entries that lack something, and passes over boxes of an area of 0,
@@ -21,38 +22,54 @@ def check_labels(annotations: str | Path) -> None:
 
     Args:
         annotations: The file.
+        is_measured_on: pycocotools is to measure on it: every box needs an ``iscrowd`` and an id that is a number.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO file, entries lack something or share an id, sizes or boxes are no numbers, or
-            every box would be left out.
+            no box would be left.
     """
     images, boxes, categories = (read_part(annotations, name) for name in ('images', 'annotations', 'categories'))
     _check_entries(annotations, 'images', images, _OF_IMAGES)
-    _check_entries(annotations, 'boxes', boxes, _OF_BOXES)
+    _check_entries(annotations, 'boxes', boxes, (*_OF_BOXES, *(['iscrowd'] if is_measured_on else [])))
     _check_entries(annotations, 'categories', categories, ('id', 'name'))
+    _refuse(annotations, 'categories', categories, lambda category: not isinstance(category['name'], str),
+            'a "name" that is no text', 'put it in quotes')
     _refuse(annotations, 'images', images, _has_no_size, 'a height and width that are no positive numbers',
             'write the size of the image in pixels')
     _refuse(annotations, 'boxes', boxes, _is_no_box, 'a "bbox" that is not four numbers [x, y, width, height], or an '
             '"area" that is no number', 'repair them')
+    if is_measured_on:
+        _check_measurable(annotations, boxes)
     sizes = {image['id']: (image['width'], image['height']) for image in images}
     known = {category['id'] for category in categories}
-    _refuse(annotations, 'boxes', boxes, lambda box: box['image_id'] not in sizes, 'an "image_id" that no image has',
-            'bring the images back, or take the boxes out')
-    _refuse(annotations, 'boxes', boxes, lambda box: box['category_id'] not in known,
+    _refuse(annotations, 'boxes', boxes, lambda box: not _is_among(box['image_id'], sizes),
+            'an "image_id" that no image has', 'bring the images back, or take the boxes out')
+    _refuse(annotations, 'boxes', boxes, lambda box: not _is_among(box['category_id'], known),
             'a "category_id" that no category has', 'list its category, or take the boxes out')
     used = [box for box in boxes if not box.get('ignore')]
     _refuse(annotations, 'boxes', used, lambda box: box['area'] <= 0 and min(box['bbox'][2:]) >= 1, 'an "area" of 0 or '
             'less, and MMDetection would leave them out', 'set it to width times height, or to the area of the outline')
     lost = [box['id'] for box in used if _is_beyond(box, *sizes[box['image_id']])]
-    if lost and len(lost) == len(used):
-        raise ValueError(f'annotations: each of the {len(lost)} boxes of {annotations} lies outside its image or is '
-                         'below 1 pixel wide or high; boxes are [x, y, width, height] in pixels, and the height and '
-                         'width of images those of the files')
+    if len(lost) == len(used):
+        raise ValueError(f'annotations: none of the {len(boxes)} boxes of {annotations} can be used: {len(lost)} lie '
+                         'outside their image or are below 1 pixel wide or high (boxes are [x, y, width, height] in '
+                         f'pixels, and images have the height and width of their files), {len(boxes) - len(used)} '
+                         'are marked "ignore"')
     if lost:
-        logging.getLogger(__name__).warning(
-            'annotations: %d of %d boxes of %s lie outside their images or are below 1 pixel wide or high, e.g. those '
-            'of the ids %s; MMDetection leaves them out', len(lost), len(used), annotations, lost[:3])
+        _logger.warning('annotations: %d of %d boxes of %s lie outside their images or are below 1 pixel wide or high, '
+                        'e.g. those of the ids %s; MMDetection leaves them out', len(lost), len(used), annotations,
+                        lost[:3])
+
+
+def _check_measurable(path: str | Path, boxes: list) -> None:
+    _refuse(path, 'boxes', boxes, lambda box: box['iscrowd'] not in (0, 1), 'an "iscrowd" that is neither 0 nor 1',
+            'write 0, or 1 for regions that hold many defects')
+    _refuse(path, 'boxes', boxes, lambda box: not _is_numeric(box['id']), 'an id that is no number, and cannot be '
+            'measured on', 'number the boxes from 1')
+    if any(float(box['id']) == 0 for box in boxes):
+        _logger.warning('annotations: a box of %s has the id 0, which pycocotools takes for "not found", however well '
+                        'it is found; number the boxes from 1 to have it counted', path)
 
 
 def _check_entries(path: str | Path, what: str, entries: list, needed: Iterable[str]) -> None:
@@ -80,6 +97,20 @@ def _refuse(path: str | Path, what: str, entries: list, is_bad: Callable[[Mappin
     if bad:
         raise ValueError(f'annotations: {len(bad)} of {len(entries)} {what} of {path} have {fault}, e.g. those of the '
                          f'ids {bad[:3]}; {help_}')
+
+
+def _is_among(value: Any, known: Container) -> bool:
+    try:
+        return value in known
+    except TypeError:  # a list
+        return False
+
+
+def _is_numeric(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_number(value: Any) -> bool:

@@ -1,9 +1,11 @@
 """A detector that was pretrained makes the boxes of the next round."""
+import errno
 import json
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import LocalBackend
 from mmengine.registry import init_default_scope
 
 from agssp_mm.cli import main
@@ -118,22 +120,26 @@ def relabel(trained, image_folder, toy_teacher, tmp_path):
     return relabel
 
 
-def test_a_killed_run_goes_on_and_leaves_the_boxes_alone(relabel, trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize('bad', [None, '01.png'])
+def test_a_killed_run_goes_on_and_leaves_the_boxes_alone(relabel, image_folder, tmp_path, monkeypatch, bad):
     monkeypatch.setattr(detecting, 'PART_IMAGES', 5)
+    if bad:
+        (image_folder / bad).write_bytes(b'no image')
     assert relabel('whole.json') == 0
     seen, detect = [], detecting._without_nests
 
     def killed_at_the_last(sample):
         seen.append(sample.img_path)
-        if len(seen) == 12:
+        if len(seen) == (11 if bad else 12):
             raise KeyboardInterrupt
         return detect(sample)
 
     monkeypatch.setattr(detecting, '_without_nests', killed_at_the_last)
     assert relabel('boxes.json') == 130 and not (tmp_path / 'boxes.json').exists()
-    assert len(list((tmp_path / 'boxes.json.parts').glob('*/*.npz'))) == 2
+    assert len(list((tmp_path / 'boxes.json.parts').glob('*/*.npz'))) == (1 if bad else 2)
     assert relabel('boxes.json', '--workers', '0') == 0
-    assert len(seen) == 14  # the last two images alone were looked at again
+    # The last two images alone were looked at again, and those of the part that one could not be read of.
+    assert len(seen) == (11 + 2 + 4 if bad else 12 + 2)
     assert (tmp_path / 'boxes.json').read_bytes() == (tmp_path / 'whole.json').read_bytes()
     assert not (tmp_path / 'boxes.json.parts').exists()
 
@@ -158,6 +164,30 @@ def test_images_that_cannot_be_read_any_more_have_no_box_and_are_named(relabel, 
     assert len(names) == 12
     assert {names[one['image_id']] for one in coco['annotations']} <= set(names.values()) - {'03.png'}
     assert '1 of 12 images could not be read and have no box' in caplog.text and '03.png' in caplog.text
+
+
+def test_a_disk_that_is_slow_to_answer_is_waited_for(relabel, tmp_path, monkeypatch):
+    assert relabel('whole.json') == 0
+    monkeypatch.setattr('agssp_mm.maps.decoding.RETRIES', (0, 0))
+    answer, asked = LocalBackend.get, []
+
+    def hesitant(backend, path):
+        asked.append(path)
+        if len(asked) in (3, 4):
+            raise OSError(errno.EIO, 'Input/output error', path)
+        return answer(backend, path)
+
+    monkeypatch.setattr(LocalBackend, 'get', hesitant)
+    assert relabel('boxes.json', '--workers', '0') == 0 and len(asked) == 14
+    assert (tmp_path / 'boxes.json').read_bytes() == (tmp_path / 'whole.json').read_bytes()
+
+
+def test_annotations_of_other_images_are_refused_before_the_work(relabel, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(detecting, '_detect', _interrupt)
+    (tmp_path / 'truth.json').write_text(json.dumps(dict(
+        images=[dict(id=1, file_name='/mill/x.png')], annotations=[], categories=[])))
+    assert relabel('boxes.json', '--annotations', str(tmp_path / 'truth.json')) == 2
+    assert 'none of 12 images of the store is among the 1 annotated ones' in capsys.readouterr().err
 
 
 def test_many_images_that_cannot_be_read_end_the_run(relabel, image_folder, tmp_path, capsys, monkeypatch):

@@ -47,6 +47,7 @@ def test_load_config_merges_dotted_overrides(config_file):
 
 @pytest.mark.parametrize('content, message', [
     ('model = dict(', 'config: .*small.py is no config that MMEngine can read'),
+    ('x = 1 / 0', 'config: .*small.py is no config that MMEngine can read .ZeroDivisionError: division by zero'),
     ("custom_imports = dict(imports=['no_such_package'])", 'a module that .*small.py imports cannot be imported'),
 ])
 def test_load_config_says_what_is_wrong(config_file, content, message):

@@ -1,7 +1,7 @@
 import hashlib
 import json
 import os
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -148,6 +148,28 @@ def test_absolute_names_that_were_resolved(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path / 'disk')
     (tmp_path / 'list.txt').write_text(f'{tmp_path / "disk" / "c.png"}\n')
     assert [entry.name for entry in list_images(tmp_path / 'list.txt', tmp_path / 'link')] == ['c.png']
+
+
+def test_absolute_names_through_other_links_than_the_root(tmp_path, monkeypatch):
+    make(tmp_path / 'disk' / 'data', 'a/b.png', 'a/c.png')
+    (tmp_path / 'home').symlink_to(tmp_path / 'disk')
+    monkeypatch.chdir(tmp_path / 'disk' / 'data')
+    (tmp_path / 'disk' / 'data' / 'list.txt').write_text(''.join(
+        f'{place}/data/a/{name}.png\n' for place, name in ((tmp_path / 'home', 'b'), (f'/{tmp_path / "disk"}', 'c'))))
+    resolved, realpath = [], os.path.realpath
+    monkeypatch.setattr(os.path, 'realpath', lambda path: resolved.append(path) or realpath(path))
+    assert [entry.name for entry in list_images('list.txt')] == ['a/b.png', 'a/c.png']
+    assert len(resolved) == 2  # the root and one folder
+
+
+def test_long_paths_of_windows_are_looked_for_by_folder(tmp_path, monkeypatch):
+    names = ['/'.join(['\u7ebf' * 80] * 3 + [f'{number}.png']) for number in range(40)]
+    make(tmp_path, *names)
+    (tmp_path / 'list.txt').write_text('\n'.join(name.replace('/', '\\') for name in [*names, f'{"x" * 300}/gone.png']))
+    asked, exists = [], Path.exists
+    monkeypatch.setattr(Path, 'exists', lambda path: asked.append(path) or exists(path))
+    assert [entry.name for entry in list_images(tmp_path / 'list.txt')][1:] == sorted(names)
+    assert len(asked) <= 4  # the list, the root and the one that is gone
 
 
 def test_backslashes_part_folders_unless_they_stand_in_a_name(tmp_path):

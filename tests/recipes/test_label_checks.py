@@ -6,6 +6,10 @@ import pytest
 from agssp_mm.recipes.label_checks import check_labels
 from mmdet.datasets import CocoDataset
 
+def without(entry, key):
+    return {name: value for name, value in entry.items() if name != key}
+
+
 IMAGE = dict(id=1, file_name='a.png', height=20, width=40)
 BOX = dict(id=1, image_id=1, category_id=7, bbox=[30, 2, 6, 4], area=24, iscrowd=0)
 COCO = dict(images=[IMAGE, dict(IMAGE, id=5, file_name='b.png')], categories=[dict(id=7, name='pit')],
@@ -21,12 +25,12 @@ def write(tmp_path):
     return write
 
 
-def without(entry, key):
-    return {name: value for name, value in entry.items() if name != key}
-
-
 def test_a_sound_file_passes_without_a_word(write, caplog):
-    check_labels(write())
+    check_labels(write(), is_measured_on=True)
+    crowd = dict(BOX, id='3', iscrowd=1, segmentation=dict(size=[20, 40], counts=[0, 800]))
+    others = [dict(IMAGE, id='a', height=20.0), dict(IMAGE, id=5, file_name='b.png')]
+    check_labels(write(images=others, annotations=[dict(BOX, image_id='a'), dict(crowd, image_id=5)]), True)
+    check_labels(write(annotations=[without(BOX, 'iscrowd')]))  # of the training alone
     assert not caplog.text
 
 
@@ -53,11 +57,33 @@ def test_entries_that_lack_something(write, part, what, entry, key):
     (dict(annotations=[BOX, dict(BOX, id=2, image_id=3)]), '1 of 2 boxes .* "image_id" that no image has'),
     (dict(annotations=[BOX, dict(BOX, id=2, category_id=3)]), r'"category_id" that no category .* the ids \[2\]'),
     (dict(annotations=[BOX, dict(BOX, id=2, area=0)]), '1 of 2 boxes .* "area" of 0 or less'),
-    (dict(annotations=[dict(BOX, bbox=[50, 2, 6, 4])]), 'each of the 1 boxes .* lies outside its image'),
+    (dict(annotations=[BOX, dict(BOX, id=2, image_id=[1])]), '1 of 2 boxes .* "image_id" that no image has'),
+    (dict(categories=[dict(id=7, name=7)]), r'1 of 1 categories .* "name" that is no text, e.g. .* the ids \[7\]'),
+    (dict(annotations=[dict(BOX, bbox=[50, 2, 6, 4])]), 'none of the 1 boxes .* can be used: 1 lie outside'),
+    (dict(annotations=[dict(BOX, bbox=[50, 2, 6, 4]), dict(BOX, id=2, ignore=1)]), 'none of the 2 .* 1 are marked'),
+    (dict(annotations=[]), 'none of the 0 boxes'),
 ])
 def test_labels_that_would_be_lost(write, changes, message):
     with pytest.raises(ValueError, match=message):
         check_labels(write(**changes))
+
+
+@pytest.mark.parametrize('box, message', [
+    (without(BOX, 'iscrowd'), '1 of 1 boxes .* have no "iscrowd"'),
+    (dict(BOX, iscrowd=None), '"iscrowd" that is neither 0 nor 1'),
+    (dict(BOX, id='a7f3-uuid'), 'an id that is no number'),
+])
+def test_labels_that_cannot_be_measured_on(write, box, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(write(annotations=[box]), is_measured_on=True)
+    check_labels(write(annotations=[box]))
+
+
+def test_the_id_that_stands_for_not_found(write, caplog):
+    check_labels(write(annotations=[dict(BOX, id=0)]))
+    assert not caplog.text
+    check_labels(write(annotations=[dict(BOX, id=0)]), is_measured_on=True)
+    assert 'has the id 0' in caplog.text
 
 
 @pytest.mark.parametrize('bbox, area', [([39, 2, 0.5, 4], 2), ([39, 2, 0, 4], 0), ([40, 2, 6, 4], 24),
