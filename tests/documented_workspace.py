@@ -143,6 +143,7 @@ def _make_placeholders(folder: Path) -> None:
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(folder / 'made' / 'deep' / path.name), grey.astype(np.uint16) * 16)
         np.save(folder / 'MAPS' / path.stem, cv2.resize(grey, (16, 16)).astype(np.float32) / 255)
+    cv2.imwrite(str(folder / 'coil.tif'), grey.astype(np.uint16) * 16)
     for name in ('IMAGES', 'FOLDER_TO_LEARN_FROM'):
         (folder / name).symlink_to('made/images')
     names = ''.join(f'{path.name}\n' for path in sorted((folder / 'data/neu_det/images/train').iterdir()))

@@ -1,8 +1,10 @@
 """Every code block of README, CONTRIBUTING and docs is run, page by page, or says why not.
 
 Commands run as they stand on the page, in a copy of the checkout, on made data; `documented_workspace.py` tells what
-shortens them. A block in Python is a piece of a config: it is laid over the config of a run and trained with.
+shortens them. A block in Python that imports is a program and is run; any other is a piece of a config, which is laid
+over the config of a run and trained with.
 """
+import ast
 import re
 import sys
 from pathlib import Path
@@ -72,13 +74,20 @@ def as_script(folder: Path, page: str) -> str:
     # pieces of configs come last: they go on with what the commands of the page made
     for number, block in sorted(blocks, key=lambda pair: pair[1].language == 'python'):
         lines.append(f'echo "--- {page}:{block.line}"')
-        lines.append(block.text if block.language == 'bash' else train_with(folder, page, number, block.text))
+        lines.append(block.text if block.language == 'bash' else
+                     run_python(folder, page, f'{Path(page).stem}_{number}', block.text))
     return '\n'.join(lines)
 
 
-def train_with(folder: Path, page: str, number: int, piece: str) -> str:
-    """Write a config of a run with the piece laid over it; returns the command that trains it."""
-    name = f'{Path(page).stem}_{number}'
+def run_python(folder: Path, page: str, name: str, text: str) -> str:
+    """Write a program, or a config of a run with the piece laid over it; returns the command that runs or trains it."""
+    if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(text).body):
+        (folder / f'{name}.py').write_text(text)
+        return f'python {name}.py'
+    return train_with(folder, page, name, text)
+
+
+def train_with(folder: Path, page: str, name: str, piece: str) -> str:
     base = folder / BASES.get(page, 'work_dirs/mine/agbp.py')
     used = '\ntrain_dataloader = dict(dataset=dict(pipeline=train_pipeline))\n' if 'train_pipeline' in piece else ''
     (folder / f'{name}.py').write_text(f'_base_ = {str(base)!r}\n{piece.replace("...", REST)}{used}')
