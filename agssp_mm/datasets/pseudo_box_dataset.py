@@ -86,7 +86,7 @@ class PseudoBoxDataset(BaseDataset):
         if missing:
             raise ValueError(f'{len(missing)} of {len(images)} images of {self.images} have no map in '
                              f'{self.store_path}, e.g. {missing[:3]} (the store names its images like '
-                             f'{store.index[0].name!r}); generate maps for this list with the same root')
+                             f'{store.index[0].name!r}); give the same root, or make another store for this list')
         _check_maps(store, records)
         there = existing(images.root, [record.name for record in records])
         present = [record for record in records if record.name in there]

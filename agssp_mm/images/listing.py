@@ -108,10 +108,7 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
         raise ValueError(f'the folder {folder} does not lie below the root {root}')
     below = folder.resolve().relative_to(root.resolve())  # of a link too
     names, num_ignored, closed = [], 0, list[str]()
-    seen = {os.path.realpath(folder)}
-    for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename)),
-                                         followlinks=True):
-        folders[:] = [name for name in sorted(folders) if _is_entered(os.path.join(where, name), seen)]
+    for where, files in _walk(str(folder), lambda error: closed.append(str(error.filename))):
         # once per folder: a path for each of a million names takes half a minute
         place = (below / os.path.relpath(where, folder)).as_posix()
         for file in files:
@@ -125,14 +122,29 @@ def _names_in_folder(folder: Path, root: Path) -> tuple[list[str], int]:
     return names, num_ignored
 
 
-def _is_entered(folder: str, seen: set[str]) -> bool:
-    """Whether a sub-folder holds images to list; links are followed, each folder once."""
-    real = os.path.realpath(folder)
+def _walk(top: str, onerror: Callable[[OSError], object]) -> Iterator[tuple[str, list[str]]]:
+    """Folders and their files; each folder once, by its own path where it lies below ``top`` and else by a link."""
+    seen, starts = set[str](), [top]
+    while starts:
+        links: list[str] = []
+        for start in starts:
+            for where, folders, files in os.walk(start, onerror=onerror):
+                real = os.path.realpath(where)
+                if real in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                inside = [os.path.join(where, name) for name in sorted(folders)]
+                links += [path for path in inside if os.path.islink(path) and _is_entered(path)]
+                folders[:] = [os.path.basename(path) for path in inside if _is_entered(path)]
+                yield where, files
+        starts = links  # what is linked is entered last, so that no link hides a folder
+
+
+def _is_entered(folder: str) -> bool:
+    """Whether a sub-folder holds images to list."""
     # A map store holds PNGs too, and may lie among the images.
-    if os.path.basename(folder).startswith('.') or real in seen or os.path.isfile(os.path.join(folder, _STORE_MARK)):
-        return False
-    seen.add(real)
-    return True
+    return not (os.path.basename(folder).startswith('.') or os.path.isfile(os.path.join(folder, _STORE_MARK)))
 
 
 def _names_in_file(path: Path) -> list[str]:

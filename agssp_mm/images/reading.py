@@ -77,6 +77,7 @@ def decode_values(data: bytes, name: str) -> np.ndarray:
         # Pillow, not OpenCV, decides whether a file is whole: OpenCV fills a truncated JPEG with grey and returns it.
         with Image.open(io.BytesIO(data)) as image:
             if not _is_deep(image, data):
+                _drop_xmp(image)  # a TIFF makes up its mind while it loads
                 image.load()
                 return _eight_bit_values(image)
             image.verify()  # checksums alone: the pixels are decoded below, once
@@ -100,10 +101,16 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
 
 
 def _eight_bit_values(image: Image.Image) -> np.ndarray:
+    _drop_xmp(image)
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode in _GREY_MODES:
         return np.asarray(image.convert('L') if image.mode == '1' else image)
     return cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
+
+
+def _drop_xmp(image: Image.Image) -> None:
+    for packet in ('xmp', 'XML:com.adobe.xmp'):  # Pillow takes an orientation from there too, OpenCV does not
+        image.info.pop(packet, None)
 
 
 def _deep_values(data: bytes, name: str) -> np.ndarray:

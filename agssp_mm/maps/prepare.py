@@ -65,12 +65,16 @@ def check_place(images: ImageList, store_path: Path) -> None:
     """Refuse a store where none can be.
 
     Raises:
-        ValueError: If it is a file, or the folder of the images.
+        ValueError: If it is a file, the folder of the images, or a folder inside that holds some of them.
     """
     if store_path.exists() and not store_path.is_dir():
         raise ValueError(f'the map store {store_path} is a file; give the path of a folder, new or of a started store')
     if store_path.resolve() == images.root.resolve():
         raise ValueError(f'the map store {store_path} is the folder of the images; give a folder of its own')
+    inside = os.path.relpath(store_path.resolve(), images.root.resolve()) + '/'
+    if own := next((entry.name for entry in images if entry.name.startswith(inside)), None):
+        raise ValueError(f'the map store {store_path} is a folder of images, e.g. {own}, and no listing would enter it '
+                         'any more; give a folder of its own')
 
 
 def prepare_store(images: ImageList, teacher: Teacher, store_path: Path, settings: StoreSettings) -> None:

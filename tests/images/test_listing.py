@@ -58,6 +58,14 @@ def test_linked_folders_are_entered_once(tmp_path):
     assert [entry.name for entry in list_images(tmp_path / 'mill')] == ['a.png', 'line2/deep/y.png', 'line2/x.png']
 
 
+def test_no_link_hides_a_folder_that_lies_below(tmp_path):
+    make(tmp_path, 'lines/a/0.png', 'lines/b/0.png', 'lines/b/deep/1.png')
+    (tmp_path / 'LATEST').symlink_to(tmp_path / 'lines' / 'b')
+    (tmp_path / 'lines' / '0').symlink_to(tmp_path)
+    names = ['lines/a/0.png', 'lines/b/0.png', 'lines/b/deep/1.png']
+    assert [entry.name for entry in list_images(tmp_path)] == names
+
+
 def test_a_link_to_a_folder_below_the_root_has_the_names_of_that_folder(tmp_path):
     make(tmp_path / 'data' / 'mill', 'a.png')
     (tmp_path / 'link').symlink_to(tmp_path / 'data' / 'mill')

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from agssp_mm.images import UnreadableImageError, read_image
 from agssp_mm.images.reading import decode_values
@@ -42,6 +43,17 @@ def test_exif_orientation_is_applied(tmp_path):
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees
     image.save(tmp_path / 'a.jpg', exif=exif)
     assert read_image(tmp_path / 'a.jpg').shape == (5, 6, 3)
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
+def test_an_orientation_in_an_xmp_packet_turns_nothing_as_opencv_turns_nothing(tmp_path, suffix):
+    packet = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    note = PngInfo()
+    note.add_itxt('XML:com.adobe.xmp', packet)
+    more = dict(jpg=dict(xmp=packet.encode()), png=dict(pnginfo=note), tif=dict(tiffinfo={700: packet.encode()}))
+    Image.fromarray(gradient(np.uint8, 255)).save(tmp_path / f'a.{suffix}', **more[suffix])
+    assert b'Orientation="6"' in (tmp_path / f'a.{suffix}').read_bytes()
+    assert read_image(tmp_path / f'a.{suffix}').shape == cv2.imread(str(tmp_path / f'a.{suffix}')).shape == (6, 5, 3)
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'bmp', 'tif'])

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,6 +319,18 @@ def test_names_that_are_not_utf_8_have_maps(image_folder, tmp_path):
 def test_the_folder_of_the_images_is_no_store(image_folder, toy_teacher):
     with pytest.raises(ValueError, match='is the folder of the images; give a folder of its own'):
         generate_maps(list_images(image_folder), toy_teacher, image_folder)
+
+
+def test_a_folder_of_some_of_the_images_is_no_store(image_folder, toy_teacher):
+    inside = image_folder / 'good'
+    inside.mkdir()
+    shutil.copy(next(image_folder.rglob('*.png')), inside / 'a.png')
+    (image_folder / 'goods').mkdir()
+    names = [entry.name for entry in list_images(image_folder)]
+    with pytest.raises(ValueError, match='good is a folder of images, e.g. good/a.png, .*; give a folder of its own'):
+        generate_maps(list_images(image_folder), toy_teacher, inside)
+    generate_maps(list_images(image_folder), toy_teacher, image_folder / 'goods')
+    assert [entry.name for entry in list_images(image_folder)] == names
 
 
 def test_a_file_is_no_store(image_folder, toy_teacher, tmp_path):

@@ -111,6 +111,8 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     if options.images:
         folder.image_root = Path(options.images)
+        if not (folder.images and folder.images.is_file()):
+            folder.images = folder.image_root
     folder.results += [Path(one) for one in options.results]
     store = _open_store(folder)
     if store is not None:
@@ -120,7 +122,8 @@ def _render(folder: WorkFolder, truth: Mapping[str, TrueBoxes], options: PageOpt
                    has_truth=bool(truth), maps=_try_maps_section(folder, store, truth, options),
                    training=training_section(folder, store, truth), transfer=transfer_section(folder))
     missing = list(dict.fromkeys(folder.problems))
-    return environment.get_template('page.html').render(**context, missing=missing).encode()
+    return environment.get_template('page.html').render(**context, missing=missing).encode(
+        'utf-8', 'backslashreplace')  # names on disk need not be UTF-8
 
 
 def _open_store(folder: WorkFolder) -> MapStore | None:

@@ -14,8 +14,9 @@ from ...maps.store import MapStore
 from ...recipes.building import build
 from ...recipes.reachability import drop_unreachable
 from .gallery import data_uri, plain_truth
+from .held_out import held_out_records
 from .inputs import load_image, make_batch, plain_pipeline
-from .work_folder import WorkFolder, pseudo_box_dataset
+from .work_folder import WorkFolder, pseudo_box_dataset, read_config
 
 _SIDE, _MOST_BOXES = 360, 10
 # Boxes below this score hide the image; the best few are shown only where there is no other.
@@ -57,9 +58,9 @@ def find_held_out(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
                                  'Validation images; no stage of the pretraining saw them.', boxes)
     stage = folder.stage('agbp')
     dataset = pseudo_box_dataset(stage.config.get('train_dataloader') or {}) if stage and stage.config else None
-    if not (dataset and dataset.get('held_out') and store and folder.image_root):
+    if not (dataset and store and folder.image_root):
         return None
-    own = store.index[:dataset['held_out']]
+    own = held_out_records(folder, dataset, store)
     names = [record.name for record in sorted(own, key=lambda record: -record.score)]
     there = [name for name in names if (folder.image_root / name).is_file()][:number]
     return HeldOutImages({name: folder.image_root / name for name in there},
@@ -80,7 +81,8 @@ def _labelled(folder: WorkFolder) -> tuple[Path, Path] | None:
     path = folder.path / 'finetune.py'
     if folder.kind != 'pretraining' or not path.is_file():
         return None
-    dataset = Config.fromfile(path).get('val_dataloader', {}).get('dataset', {})
+    config = read_config(path, folder.problems) or Config()
+    dataset = (config.get('val_dataloader') or {}).get('dataset') or {}
     annotations = Path(dataset.get('ann_file') or '')
     root = Path((dataset.get('data_prefix') or {}).get('img') or '')
     return (annotations, root) if annotations.is_file() else None

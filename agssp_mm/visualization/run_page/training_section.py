@@ -7,6 +7,7 @@ from ...maps.box_quality import TrueBoxes
 from ...maps.store import MapStore
 from .activations import draw_activations
 from .charts import line_chart
+from .held_out import held_out_records
 from .predictions import draw_predictions, find_held_out
 from .quiet import quiet_logger
 from .training_logs import TrainingLog, read_log
@@ -44,7 +45,7 @@ def _activations(folder: WorkFolder, store: MapStore | None) -> dict[str, Any] |
     if not (stage and stage.config and store and folder.image_root and 'backbone' in folder.weights):
         return None
     dataset = pseudo_box_dataset(stage.config.get('train_dataloader') or {}) or {}
-    held_out = store.index[:dataset.get('held_out') or 0]
+    held_out = held_out_records(folder, dataset, store)
     there = [record for record in held_out or store.index[:50] if (folder.image_root / record.name).is_file()]
     records = sorted(there, key=lambda record: -record.score)[:_NUM_ACTIVATIONS]
     note = 'Images that stage 1 kept out of its training.' if held_out else 'Images of the training.'

@@ -31,6 +31,7 @@ class WorkFolder:
         path: The folder itself.
         kind: "map store", "pretraining", "training" or "demo".
         store: Folder of the map store; None where the run names none.
+        images: Folder or list of the images of the pretraining; None where the run names none.
         image_root: Folder that the image names are relative to; None where it is not known.
         rule: Config of the box rule of stage 2; None where there is no such config.
         annotations: COCO JSON of true boxes that the run itself brings (the demo does).
@@ -43,6 +44,7 @@ class WorkFolder:
     path: Path
     kind: str
     store: Path | None = None
+    images: Path | None = None
     image_root: Path | None = None
     rule: dict[str, Any] | None = None
     annotations: Path | None = None
@@ -88,7 +90,7 @@ def _pretraining(path: Path) -> WorkFolder:
     found = WorkFolder(path, 'pretraining', store=path / 'maps')
     without = ('agbp', ) if json.loads((path / RECORD).read_text(encoding='utf-8')).get('agbp_epochs') == 0 else ()
     for name in (stage for stage in ('agbp', 'agdp', 'finetune') if stage not in without):
-        config = _read_config(path / f'{name}.py', found.problems)
+        config = read_config(path / f'{name}.py', found.problems)
         if (path / name).is_dir():
             found.stages.append(Stage(name, path / name, config))
         if config is not None:
@@ -140,10 +142,11 @@ def _config_of(folder: Path, problems: list[str]) -> Config | None:
     if not dumped:
         problems.append(f'{folder}: no training has begun there yet (no config in its logs)')
         return None
-    return _read_config(dumped[-1], problems)
+    return read_config(dumped[-1], problems)
 
 
-def _read_config(path: Path, problems: list[str]) -> Config | None:
+def read_config(path: Path, problems: list[str]) -> Config | None:
+    """A config of the run; None, and a line among the problems, where it cannot be read."""
     try:
         return Config.fromfile(path)
     except FileNotFoundError:
@@ -162,9 +165,9 @@ def _learn_from(config: Config, found: WorkFolder, is_truth: bool) -> None:
     if is_truth or found.store is None:
         found.store = Path(dataset['store'])
     images = Path(root) / dataset['images']
-    of_list = images if images.suffix not in ('.json', '.txt') else images.parent
+    of_list = images.parent if images.is_file() or images.suffix in ('.json', '.txt') else images
     named = Path(root) / dataset['image_root'] if dataset.get('image_root') else of_list
-    found.image_root = found.image_root or named
+    found.images, found.image_root = found.images or images, found.image_root or named
     found.rule = dict(dataset['rule']) if dataset.get('rule') else found.rule
 
 

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
 
 from agssp_mm.datasets.synthetic import make_dataset
 from agssp_mm.images import list_images
@@ -143,6 +144,33 @@ def test_without_labels_those_that_stage_1_kept_out_are_shown_and_named_so(run, 
     images = find_held_out(folder, store, {}, 8)
     assert set(images.files) == {record.name for record in store.index[:2]}
     assert 'stage 2 trained on their pseudo boxes too' in images.note
+
+
+def test_of_a_store_that_covers_more_those_of_the_list_that_stage_1_kept_out_are_shown(run, tmp_path):
+    folder, store = find_work_folder(run), MapStore.open(run / 'maps')
+    folder.path, folder.images = tmp_path, tmp_path / 'some'
+    own = store.index[3:]
+    folder.images.write_text(''.join(f'{record.name}\n' for record in own))
+    dataset = folder.stage('agbp').config.train_dataloader.dataset
+    dataset.update(images=str(folder.images), image_root=str(folder.image_root))
+    built = DATASETS.build(dict(dataset, test_mode=True, pipeline=[]))
+    kept_out = {data['img_path'] for data in built.load_data_list()}
+    found = find_held_out(folder, store, {}, 8)
+    assert {str(path) for path in found.files.values()} == kept_out == {
+        str(folder.image_root / record.name) for record in own[:2]}
+    folder.images.unlink()
+    assert find_held_out(folder, store, {}, 8) is None
+    assert 'Which images stage 1 kept out of its training is not known: images: ' in folder.problems[-1]
+
+
+@pytest.mark.parametrize('text, problem', [('model = dict(', 'finetune.py cannot be read (SyntaxError'),
+                                           ('val_dataloader = None', None)])
+def test_an_edited_config_of_the_fine_tuning_does_not_stop_the_page(run, tmp_path, text, problem):
+    folder = find_work_folder(run)
+    folder.path = tmp_path
+    (tmp_path / 'finetune.py').write_text(text)
+    assert len(find_held_out(folder, MapStore.open(run / 'maps'), {}, 8).files) == 2
+    assert any(problem in known for known in folder.problems) if problem else not folder.problems
 
 
 def test_models_are_built_without_a_word(run, tmp_path, capfd):

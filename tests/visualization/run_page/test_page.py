@@ -1,11 +1,16 @@
 """The page as written: one file, what it shows, and what it says is missing."""
 import json
+import os
 import re
+import shutil
 
 import pytest
 from PIL import Image
 
+from agssp_mm.images import list_images
+from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
+from agssp_mm.teachers.texture import TextureTeacher
 from agssp_mm.visualization.run_page import PageOptions, try_to_write_run_page, write_run_page
 from agssp_mm.visualization.run_page import page as page_module
 
@@ -141,6 +146,14 @@ def test_results_in_the_folder_and_elsewhere(work_dir, tmp_path):
     assert 'Labels and mAP50: neu / retinanet / dev' in text
     with pytest.raises(FileNotFoundError, match='there is no file of results at .*gone.jsonl'):
         write_run_page(work_dir, options=PageOptions(results=[tmp_path / 'gone.jsonl']))
+
+
+def test_names_that_are_not_utf_8_are_named(work_dir, store, image_folder):
+    name = os.fsdecode(b'gr\xf6\xdfe.png')
+    (image_folder / name).write_bytes(b'')
+    shutil.rmtree(store)
+    generate_maps(list_images(image_folder), TextureTeacher(), store)
+    assert r'gr\udcf6\udcdfe.png' in write_run_page(work_dir).read_text()
 
 
 def test_a_bad_setting_stops_it(work_dir, tmp_path):

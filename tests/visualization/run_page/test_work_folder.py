@@ -17,6 +17,15 @@ def test_a_work_dir_says_store_images_and_rule(work_dir, store, image_folder):
     assert found.problems == []
 
 
+@pytest.mark.parametrize('name', ['names.txt', 'names.lst', 'NAMES.TXT', 'names'])
+def test_names_of_a_list_are_relative_to_its_folder_whatever_its_ending(work_dir, store, image_folder, name):
+    (image_folder.parent / name).write_text('')
+    config = work_dir / '20260101_000000' / 'vis_data' / 'config.py'
+    config.write_text(config.read_text().replace(repr(str(image_folder)), repr(str(image_folder.parent / name))))
+    found = find_work_folder(work_dir)
+    assert (found.images, found.image_root) == (image_folder.parent / name, image_folder.parent)
+
+
 def test_a_config_that_cannot_be_read_is_a_problem_and_no_error(work_dir):
     (work_dir / '20260101_000000' / 'vis_data' / 'config.py').write_text('train_dataloader = dict(')
     found = find_work_folder(work_dir)
