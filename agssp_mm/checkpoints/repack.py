@@ -65,7 +65,7 @@ def export_checkpoint(source: str | Path, out: str | Path, part: str = 'backbone
         if not backbone:
             raise ValueError(f'{source} has no tensor whose name starts with "backbone." (they are called '
                              f'{", ".join(list(weights)[:3])}, ...); rename a bare backbone with agssp convert')
-        if library in ('mmdet', 'mmpretrain') and not _is_deep_stemmed(backbone):
+        if library == 'mmdet' or library == 'mmpretrain' and not _is_deep_stemmed(backbone):
             return _write(out, backbone, content, source, 'mmdet')
         return _write_converted(out, convert_weights(backbone, 'mmdet', library, None, allow_partial), content, source,
                                 library)

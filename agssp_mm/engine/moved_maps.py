@@ -6,10 +6,11 @@ from .walk import walk
 
 #: Geometric transforms that know nothing of ``gt_seg_map`` and keep the size of the image, or may.
 LEAVE_MAPS_BEHIND = {
-    'mmdet': ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomShift', 'CopyPaste'),
+    'mmdet': ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomShift', 'CopyPaste',
+              'Albu'),
     'mmpretrain': ('RandomResizedCrop', 'EfficientNetRandomCrop', 'RandomCrop', 'RandAugment', 'AutoAugment', 'Rotate',
-                   'Shear', 'Translate'),
-    'mmyolo': ('Mosaic', 'Mosaic9', 'YOLOv5MixUp', 'YOLOXMixUp', 'YOLOv5RandomAffine', 'YOLOv5CopyPaste')}
+                   'Shear', 'Translate', 'Albumentations'),
+    'mmyolo': ('Albu', 'Mosaic', 'Mosaic9', 'YOLOv5MixUp', 'YOLOXMixUp', 'YOLOv5RandomAffine', 'YOLOv5CopyPaste')}
 
 
 def check_maps_move(cfg: Mapping[str, Any]) -> None:

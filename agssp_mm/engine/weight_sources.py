@@ -8,6 +8,7 @@ from torch import nn
 
 from agssp_mm.checkpoints.efficientnet_lite import weights_path
 from agssp_mm.checkpoints.reading import sha256
+from agssp_mm.engine.backbone_start import BackboneStartHook
 
 
 class WeightSource(NamedTuple):
@@ -55,6 +56,8 @@ def describe_parents(runner: Runner) -> list[dict[str, str | None]]:
             found.append((name or 'model', path.name, str(path)))
     if runner._load_from and not runner._resume:
         found.append(('load_from', str(runner._load_from), runner._load_from))
+        found += [('backbone', hook.checkpoint, hook.checkpoint) for hook in runner.hooks
+                  if isinstance(hook, BackboneStartHook) and hook.checkpoint]
     return [{'into': into, 'checkpoint': checkpoint, 'sha256': sha256(path)} for into, checkpoint, path in found]
 
 

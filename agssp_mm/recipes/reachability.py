@@ -54,6 +54,17 @@ def loads_weights(model: Any) -> bool:
                for part in walk(model))
 
 
+def drop_weights(model: dict) -> None:
+    """Leave random numbers alone as initial values, in every part of a detector.
+
+    Args:
+        model: Its config, changed in place.
+    """
+    for part in list(walk(model)):
+        if part.get('init_cfg'):
+            part['init_cfg'] = [one for one in _as_list(part['init_cfg']) if not _loads(one)] or None
+
+
 def is_reachable(source: str, downloads: bool | None = None) -> bool:
     """Whether a checkpoint is a file, lies in torch's download folder, or can be fetched.
 

@@ -15,6 +15,9 @@ from .building import model_class
 from .classes import count_classes
 from .reachability import drop_unreachable
 
+#: What a data preprocessor does to grey values.
+NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')
+
 
 @dataclass(frozen=True)
 class SourceDetector:
@@ -78,7 +81,7 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
     inner = model.get('detector')
     if 'backbone' not in model and isinstance(inner, dict) and inner.get('type') and 'backbone' in inner:
         notes.append(f'the detector inside {model["type"]} is pretrained alone')
-        model = inner
+        model = _alone(inner, model)
     _check(model, name, scope)
     notes += drop_semantic_branches(model, scope)
     notes += inline_teachers(model, Path(get_installed_path('mmdet')) / '.mim')
@@ -92,6 +95,16 @@ def read_detector(source: str | Path | Config, downloads: bool | None = None) ->
         notes.append(f'{len(unreachable)} initial weights left out, because they cannot be reached here: '
                      f'{", ".join(unreachable)}')
     return SourceDetector(name, model, config, scope, tuple(notes), mask_loading(config))
+
+
+def _alone(inner: dict, wrapper: dict) -> dict:
+    """The detector of a wrapper, with the normalisation of that where it has none of its own, as in trackers."""
+    outer = wrapper.get('data_preprocessor') or {}
+    outer = outer.get('data_preprocessor') or outer  # one for several branches holds another
+    if inner.get('data_preprocessor') or not outer:
+        return inner
+    kept = {key: outer[key] for key in (*NORMALISATION, 'pad_size_divisor', 'pad_mask') if key in outer}
+    return dict(inner, data_preprocessor=dict(type='DetDataPreprocessor', **kept))
 
 
 def _check(model: dict, name: str, scope: str) -> None:

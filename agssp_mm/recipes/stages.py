@@ -12,15 +12,13 @@ from .classes import set_num_classes
 from .initial_values import init_what_nothing_sets
 from .input_needs import InputNeeds, find_input_needs
 from .pipelines import agbp_pipelines, agdp_pipelines, finetune_pipelines
-from .reachability import loads_weights
+from .reachability import drop_weights, loads_weights
 from .rounds import round_files
 from .runtime import loader, runtime
 from .schedule import agbp_optimizer, detector_optimizer, short_schedule
 from .settings import RecipeSettings
-from .source_detector import SourceDetector
+from .source_detector import NORMALISATION, SourceDetector
 from .training_hooks import move_hooks, needs_mix_dataset
-
-_NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')
 
 
 def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
@@ -72,8 +70,9 @@ def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     if settings.held_out:
         held_out = loader(dict(dataset, test_mode=True, pipeline=val), settings, batch_size, shuffle=False)
         config.update(val_dataloader=held_out, val_evaluator=dict(type='MapAgreement'), val_cfg=dict(type='ValLoop'))
-    if settings.has_start_file and not settings.bare_start:
+    if settings.has_start_file:
         config['load_from'] = settings.start
+        config['custom_hooks'] = [*_start_hooks(settings), *config['custom_hooks']]
     return Config(config)
 
 
@@ -100,8 +99,8 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
-    model, hooks = _detector_model(detector, needs, num_classes=1), []
-    load_from, has_weights = _start_agdp(model, detector, settings)
+    model = _detector_model(detector, settings, needs, num_classes=1)
+    load_from, has_weights, hooks = _start_agdp(model, detector, settings)
     kept_statistics: list[dict] = []
     if not has_weights:
         model['backbone'].update(facts.nothing_frozen)  # there is nothing to keep
@@ -133,7 +132,7 @@ def derive_agdp(detector: SourceDetector, settings: RecipeSettings, facts: Backb
         custom_hooks=[*moved, *hooks, *kept_statistics, dict(type='NumClassCheckHook'), dict(type='LoadReportHook'),
                       dict(type='DetectorExportHook')],
         load_from=load_from,
-        find_unused_parameters=bool(hooks) or _has_unused(detector, model))
+        find_unused_parameters=any(hook['type'] == 'FreezeHook' for hook in hooks) or _has_unused(detector, model))
     return Config(config)
 
 
@@ -156,7 +155,7 @@ def derive_finetune(detector: SourceDetector, settings: RecipeSettings, facts: B
     """
     facts = facts or inspect_backbone(detector)
     needs = needs or find_input_needs(detector, settings.image_size)
-    model = _detector_model(detector, needs, num_classes=len(settings.classes))
+    model = _detector_model(detector, settings, needs, num_classes=len(settings.classes))
     if not _starting_backbone(detector, settings)[1]:
         model['backbone'].update(facts.nothing_frozen)  # stages that rest would be those of a short pretraining
     kept_statistics = [dict(type='NormEvalHook')] if facts.has_batch_norm else []
@@ -196,33 +195,40 @@ def _starting_backbone(detector: SourceDetector, settings: RecipeSettings) -> tu
     backbone = copy.deepcopy(detector.model['backbone'])
     if settings.start == 'none' or settings.has_start_file:
         backbone = without_weights(backbone)
-    if settings.bare_start:
-        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=settings.start)
     has_weights = settings.has_start_file or loads_weights(backbone)
     if not (has_weights or backbone.get('init_cfg')):  # one that draws numbers stays
         backbone['init_cfg'] = init_what_nothing_sets(without_weights(backbone), detector.scope)
     return backbone, has_weights
 
 
-def _start_agdp(model: dict, detector: SourceDetector, settings: RecipeSettings) -> tuple[str | None, bool]:
+def _start_agdp(model: dict, detector: SourceDetector,
+                settings: RecipeSettings) -> tuple[str | None, bool, list[dict]]:
     """Have the model of stage 2 start from what it should.
 
     Returns:
-        What the runner loads, and whether the pretraining began with weights, so that stages and statistics may rest.
+        What the runner loads, whether the pretraining began with weights, so that stages and statistics may rest, and
+        hooks.
     """
-    whole = settings.start if settings.has_start_file and not settings.bare_start else None
     starting, has_weights = _starting_backbone(detector, settings)
     if not settings.agbp_epochs:
         model['backbone'] = starting
-        return whole, has_weights
-    if whole:
-        # Neck and head; the backbone of stage 1 is loaded over it.
-        model['init_cfg'] = dict(type='Pretrained', checkpoint=whole)
-    return str(Path(settings.out) / 'backbone.pth'), has_weights
+        return settings.start if settings.has_start_file else None, has_weights, _start_hooks(settings)
+    trained = str(Path(settings.out) / 'backbone.pth')
+    if settings.has_start_file and not settings.bare_start:  # neck and head of one, backbone of the other
+        return settings.start, has_weights, [dict(type='BackboneStartHook', checkpoint=trained)]
+    return trained, has_weights, []
 
 
-def _detector_model(detector: SourceDetector, needs: InputNeeds, num_classes: int) -> dict:
+def _start_hooks(settings: RecipeSettings) -> list[dict]:
+    return [dict(type='BackboneStartHook')] if settings.bare_start else []
+
+
+def _detector_model(detector: SourceDetector, settings: RecipeSettings, needs: InputNeeds, num_classes: int) -> dict:
     model = copy.deepcopy(detector.model)
+    if settings.start == 'none' or settings.has_start_file:
+        drop_weights(model)
+    elif loads_weights(dict(init_cfg=model.get('init_cfg'))):
+        model['init_cfg'] = None  # of the whole detector: it would be loaded over the backbone of stage 1
     set_num_classes(model, num_classes)
     model['backbone']['init_cfg'] = None
     if model['backbone'].get('pretrained'):
@@ -239,7 +245,7 @@ def _has_unused(detector: SourceDetector, model: dict) -> bool:
 
 def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:
     own = detector.model.get('data_preprocessor') or {}
-    return dict(type='DetDataPreprocessor', **{key: own[key] for key in _NORMALISATION if key in own},
+    return dict(type='DetDataPreprocessor', **{key: own[key] for key in NORMALISATION if key in own},
                 pad_size_divisor=math.lcm(32, needs.divisor), pad_seg=True)
 
 
@@ -256,7 +262,8 @@ def _image_root(settings: RecipeSettings) -> str:
     if settings.image_root:
         return settings.image_root
     images = Path(settings.images)
-    return str(images if images.is_dir() or not images.suffix else images.parent)
+    is_list = images.is_file() or images.suffix and not images.is_dir()
+    return str(images.parent if is_list else images)
 
 
 def _mixable(dataset: dict, hooks: list[dict]) -> dict:

@@ -7,6 +7,7 @@ from mmengine.hub import get_config
 
 from ..checkpoints.reading import read_checkpoint, weights_of
 from ..checkpoints.report import compare_weights
+from ..engine.weight_sources import last_name
 from .building import build, without_weights
 from .reachability import loads_weights, missing_files
 from .source_detector import SourceDetector
@@ -19,7 +20,8 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
     """Find the checkpoint to start from and check that it belongs to the detector.
 
     Args:
-        start: "imagenet" (the initial weights that the config itself names), "none", "coco" (the checkpoint that
+        start: "imagenet" (the initial weights that the config itself names; those of the whole detector,
+            ``model.init_cfg``, are returned as a file), "none", "coco" (the checkpoint that
             MMDetection publishes for the config), or a file or URL.
         source: What the detector was read from.
         detector: The detector.
@@ -39,6 +41,7 @@ def resolve_start(start: str, source: Any, detector: SourceDetector, strict: boo
         raise ValueError('strict wants every tensor and allow_partial any: give one of them')
     if start == 'imagenet':
         _check_own_files(detector)
+        start = _own_file(detector) or start
     if start in ('imagenet', 'none'):
         return start, False
     if start == 'coco':
@@ -69,6 +72,8 @@ def start_notes(detector: SourceDetector, start: str) -> tuple[str, ...]:
     notes, load_from = [], detector.config.get('load_from')
     if load_from:
         notes.append(f'load_from of the config is not used; give --start {load_from} to start from it')
+    if loads_weights(dict(init_cfg=detector.model.get('init_cfg'))):
+        notes.append('init_cfg of the detector as a whole is not used; give --start FILE to start from its weights')
     if not loads_weights(detector.model['backbone']):
         notes.append('the backbone starts from random numbers, because the config has no initial weights for it that '
                      'can be had here; give --start FILE to start from weights')
@@ -81,6 +86,14 @@ def _check_own_files(detector: SourceDetector) -> None:
     if missing:
         raise FileNotFoundError(f'start: {detector.name} starts from {", ".join(missing)}, which does not exist below '
                                 f'{Path.cwd()}; correct the path in the config, or give --start FILE, or --start none')
+
+
+def _own_file(detector: SourceDetector) -> str | None:
+    """The checkpoint of the whole detector that its config starts from."""
+    own = detector.model.get('init_cfg')
+    if isinstance(own, dict) and last_name(own.get('type')) == 'Pretrained' and not own.get('prefix'):
+        return own.get('checkpoint')
+    return None
 
 
 def _published(source: Any, detector: SourceDetector) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 from mmengine.logging import print_log
 
 # Ours are put in by the stages, or belong to stage 1; a mean teacher goes with the wrapper that is left out.
-_LEFT_OUT = ('NumClassCheckHook', 'MeanTeacherHook', 'LoadReportHook', 'DetectorExportHook', 'DistillationPretrainer',
-             'SourceClassesHook', 'AnomalyVisualizationHook')
+_LEFT_OUT = ('NumClassCheckHook', 'MeanTeacherHook', 'LoadReportHook', 'BackboneStartHook', 'DetectorExportHook',
+             'DistillationPretrainer', 'SourceClassesHook', 'AnomalyVisualizationHook')
 _AVERAGING_SHARE = 10
 
 

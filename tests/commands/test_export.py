@@ -49,6 +49,16 @@ def test_the_backbone_starts_a_detector_as_the_printed_snippet_says(tmp_path, ru
     assert meta['made_from'] == dict(checkpoint='epoch_3.pth', sha256=sha256(run_file), made_from=None)
 
 
+@pytest.mark.parametrize('config', [dict(type='mmdet.ResNeSt', depth=50, base_channels=4),
+                                    dict(type='mmdet.Res2Net', depth=50, base_channels=4)])
+def test_under_its_own_names_any_backbone_is_written_as_it_is(tmp_path, config):
+    state = {f'backbone.{name}': value for name, value in MODELS.build(config).state_dict().items()}
+    save_checkpoint(tmp_path / 'detector.pth', state | {'neck.weight': torch.ones(2)})
+    assert main(['export', str(tmp_path / 'detector.pth'), str(tmp_path / 'out.pth')]) == 0
+    written = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert set(written) == set(state) and all(torch.equal(value, state[name]) for name, value in written.items())
+
+
 def test_the_whole_detector_is_written_without_the_optimizer(tmp_path, run_file, capsys):
     out = tmp_path / 'detector.pth'
     assert main(['export', str(run_file), str(out), '--part', 'detector']) == 0

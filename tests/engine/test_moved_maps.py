@@ -20,6 +20,8 @@ def config(*transforms, hooks=(), scope='mmdet', maps=True):
 @pytest.mark.parametrize('changes, named', [
     (dict(transforms=[dict(type='Mosaic')]), 'Mosaic'),
     (dict(transforms=[dict(type='mmdet.RandomAffine')]), 'RandomAffine'),
+    (dict(transforms=[dict(type='Albu', transforms=[dict(type='ShiftScaleRotate')])]), 'Albu'),
+    (dict(transforms=[dict(type='Albumentations', transforms=[])], scope='mmpretrain'), 'Albumentations'),
     (dict(transforms=[dict(type=CachedMosaic)]), 'CachedMosaic'),
     (dict(transforms=[dict(type='RandomApply', transforms=[dict(type='MixUp')])]), 'MixUp'),
     (dict(hooks=[dict(type='PipelineSwitchHook', switch_pipeline=[dict(type='RandomShift')])]), 'RandomShift'),

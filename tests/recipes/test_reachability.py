@@ -1,7 +1,17 @@
 import pytest
 import torch
 
-from agssp_mm.recipes.reachability import drop_unreachable, is_reachable, loads_weights, missing_files
+from agssp_mm.recipes.reachability import drop_unreachable, drop_weights, is_reachable, loads_weights, missing_files
+
+
+def test_only_what_draws_numbers_is_kept():
+    drawn = dict(type='Normal', std=0.01)
+    loaded = dict(type='Pretrained', checkpoint='a.pth')
+    model = dict(init_cfg=loaded, bbox_head=[dict(init_cfg=[drawn, loaded]), dict(init_cfg=drawn)],
+                 neck=dict(init_cfg=dict(checkpoint='pvt.pth')), mask_head=dict(init_cfg=None))
+    drop_weights(model)
+    assert model == dict(init_cfg=None, bbox_head=[dict(init_cfg=[drawn]), dict(init_cfg=[drawn])],
+                         neck=dict(init_cfg=None), mask_head=dict(init_cfg=None))
 
 
 def test_what_cannot_be_reached_becomes_none_and_is_named(tmp_path):

@@ -45,6 +45,15 @@ def test_the_detector_inside_a_semi_supervised_wrapper():
     assert detector.notes[0] == 'the detector inside SoftTeacher is pretrained alone'
 
 
+def test_a_detector_takes_the_normalisation_of_its_wrapper():
+    detector = read('deepsort/deepsort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval.py')
+    own = detector.model['data_preprocessor']
+    assert own['type'] == 'DetDataPreprocessor' and own['bgr_to_rgb'] is True
+    assert (own['mean'], own['std']) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    soft = read('soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py')
+    assert soft.model['data_preprocessor']['mean'] == [103.530, 116.280, 123.675]
+
+
 def test_a_distilling_teacher_is_written_out():
     detector = read('ld/ld_r18-gflv1-r101_fpn_1x_coco.py')
     assert detector.model['teacher_config']['model']['bbox_head']['num_classes'] == 80

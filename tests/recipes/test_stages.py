@@ -255,11 +255,64 @@ def test_a_start_from_a_whole_detector(shrunk, settings):
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='coco.pth'))
     assert stages['agbp'].load_from == 'coco.pth'
     assert stages['agbp'].model.backbone.frozen_stages == 2
-    assert stages['agdp'].model.init_cfg == dict(type='Pretrained', checkpoint='coco.pth')
+    # no init_cfg of the whole model: DETR and its kin draw numbers over what that loads
+    assert stages['agdp'].load_from == 'coco.pth' and 'init_cfg' not in stages['agdp'].model
+    trained = os.path.join(settings().out, 'backbone.pth')
+    assert dict(type='BackboneStartHook', checkpoint=trained) in stages['agdp'].custom_hooks
+    assert not stages['agdp'].find_unused_parameters
     _, stages = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(start='r18.pth', bare_start=True))
-    assert stages['agbp'].load_from is None
-    assert stages['agbp'].model.backbone.init_cfg == dict(type='Pretrained', checkpoint='r18.pth')
-    assert 'init_cfg' not in stages['agdp'].model
+    assert stages['agbp'].load_from == 'r18.pth' and stages['agbp'].model.backbone.frozen_stages == 2
+    assert stages['agbp'].custom_hooks[0] == dict(type='BackboneStartHook')
+    assert stages['agdp'].load_from == trained
+    assert not any(hook.type == 'BackboneStartHook' for hook in stages['agdp'].custom_hooks)
+
+
+def test_a_transformer_keeps_the_rest_of_its_start(shrunk, pretrain, tmp_path):
+    name, model, _ = KINDS['transformer']
+    config = shrunk(name, **model)
+    started = build(config.model.to_dict(), 'mmdet').state_dict()
+    torch.save(started, tmp_path / 'start.pth')
+    path, _ = pretrain(config, start=str(tmp_path / 'start.pth'), agdp_lr=1e-9)
+    ended = torch.load(path, weights_only=True)['state_dict']
+    moved = {name for name, value in ended.items() if value.shape == started[name].shape
+             and not torch.allclose(value, started[name].to(value), atol=1e-6)}
+    assert {name.split('.')[0] for name in moved} == {'backbone'}  # by stage 1
+
+
+@pytest.mark.parametrize('renames', [False, True])
+def test_a_bare_backbone_of_a_class_that_loads_by_itself(shrunk, pretrain, tmp_path, renames):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    config.model.backbone = dict(type='SwinTransformer', embed_dims=4, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1],
+                                 window_size=2, convert_weights=renames)
+    config.model.neck.update(in_channels=[4, 8, 16, 32])
+    started = build(config.model.backbone.to_dict(), 'mmdet').state_dict()
+    torch.save(started, tmp_path / 'swin.pth')
+    path, configs = pretrain(config, start=str(tmp_path / 'swin.pth'), bare_start=True, agbp_lr=1e-9, agdp_lr=1e-9)
+    ended = torch.load(path, weights_only=True)['state_dict']
+    assert configs['agbp'].model.backbone.frozen_stages > 0
+    assert all(torch.allclose(value.float(), ended[f'backbone.{name}'].float(), atol=1e-6)
+               for name, value in started.items())
+
+
+def test_initial_weights_of_the_whole_detector_are_a_start_or_left_out(shrunk, settings):
+    config = shrunk('retinanet/retinanet_r18_fpn_1x_coco.py')
+    pretrained = dict(type='Pretrained', checkpoint=__file__)
+    config.model.update(init_cfg=pretrained)
+    config.model.bbox_head.init_cfg = [dict(type='Normal', layer='Conv2d', std=0.01), pretrained]
+    for start in ('imagenet', 'none', 'coco.pth'):
+        for agbp_epochs in (0, 1):
+            stages = stages_of(config, settings(start=start, agbp_epochs=agbp_epochs))[1]
+            for stage in ('agdp', 'finetune'):
+                assert stages[stage].model.init_cfg is None
+                own = stages[stage].model.bbox_head.init_cfg
+                assert [one.type for one in own] == (['Normal', 'Pretrained'] if start == 'imagenet' else ['Normal'])
+
+
+@pytest.mark.parametrize('name', ['names', 'names.lst', 'names.txt'])
+def test_the_root_of_a_list_is_its_folder_whatever_its_ending(shrunk, settings, tmp_path, name):
+    (tmp_path / name).write_text('a.png')
+    agbp = stages_of(shrunk('retinanet/retinanet_r18_fpn_1x_coco.py'), settings(images=str(tmp_path / name)))[1]['agbp']
+    assert agbp.train_dataloader.dataset.pipeline[1].image_root == str(tmp_path)
 
 
 def test_without_stage_one_stage_two_starts_from_what_stage_one_would(shrunk, settings, tmp_path):
@@ -281,7 +334,8 @@ def test_without_stage_one_stage_two_starts_from_what_stage_one_would(shrunk, se
     assert (alone.load_from, alone.model.backbone.init_cfg) == ('coco.pth', None)
     assert 'init_cfg' not in alone.model
     alone = stages_of(config, settings(agbp_epochs=0, start='r18.pth', bare_start=True))[1]['agdp']
-    assert (alone.load_from, alone.model.backbone.init_cfg) == (None, dict(type='Pretrained', checkpoint='r18.pth'))
+    assert (alone.load_from, alone.model.backbone.init_cfg) == ('r18.pth', None)
+    assert dict(type='BackboneStartHook') in alone.custom_hooks
 
 
 @pytest.mark.parametrize('start', ['none', 'r18.pth'])
@@ -292,7 +346,8 @@ def test_weights_named_the_old_way_give_way_to_the_start(shrunk, settings, start
     detector = read_detector(config, downloads=True)
     agbp = derive_agbp(detector, settings(start=start, bare_start=start != 'none'), needs=InputNeeds(32))
     assert agbp.model.backbone.pretrained is None
-    assert (agbp.model.backbone.init_cfg or {}).get('checkpoint') == (None if start == 'none' else start)
+    assert agbp.model.backbone.init_cfg is None
+    assert agbp.get('load_from') == (None if start == 'none' else start)
     assert agbp.model.backbone.frozen_stages == (-1 if start == 'none' else 2)
 
 

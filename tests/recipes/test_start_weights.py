@@ -1,4 +1,5 @@
 """Which checkpoint a pretraining starts from; the published ones lie where a download would put them."""
+import dataclasses
 from urllib.parse import urlsplit
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_bare_backbone_and_names(detector, tmp_path):
     assert resolve_start(str(tmp_path / 'bare.pth'), NAME, detector) == (str(tmp_path / 'bare.pth'), True)
     assert resolve_start('imagenet', NAME, detector) == ('imagenet', False)
     assert resolve_start('none', NAME, detector) == ('none', False)
+
+
+def test_initial_weights_of_the_whole_detector_are_a_file_to_start_from(detector, tmp_path):
+    whole = tmp_path / 'whole.pth'
+    torch.save(build(detector.model, 'mmdet').state_dict(), whole)
+    model = dict(detector.model, init_cfg=dict(type='Pretrained', checkpoint=str(whole)))
+    started = dataclasses.replace(detector, model=model)
+    assert resolve_start('imagenet', NAME, started) == (str(whole), False)
+    assert resolve_start('none', NAME, started) == ('none', False)
+    model['init_cfg']['prefix'] = 'model.'
+    assert resolve_start('imagenet', NAME, started) == ('imagenet', False)
+    assert 'init_cfg of the detector as a whole is not used' in start_notes(started, 'imagenet')[0]
 
 
 def test_how_much_of_a_file_has_to_fit(detector, tmp_path):
