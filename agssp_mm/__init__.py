@@ -22,6 +22,7 @@ REGISTERING_MODULES = (
     'datasets.transforms.paste_defects',
     'datasets.transforms.pseudo_proposals',
     'datasets.transforms.load_industrial_image',
+    'engine.backbone_start',
     'engine.bfloat16_optim_wrapper',
     'engine.channels_last',
     'engine.detector_export',
