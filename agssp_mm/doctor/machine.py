@@ -27,7 +27,8 @@ def check_memory(meminfo: Path = Path('/proc/meminfo'), groups: Path = Path('/sy
     available = [_available(meminfo)]
     for limit, use in _LIMITS:
         if (groups / limit).is_file() and (text := (groups / limit).read_text().strip()).isdigit():
-            available.append((int(text) - int((groups / use).read_text())) / 1e9)
+            free = int(text) - int((groups / use).read_text()) + _reclaimable((groups / limit).with_name('memory.stat'))
+            available.append(free / 1e9)
     known = [amount for amount in available if amount is not None]
     if not known:
         return Finding('memory', OK, 'how much is free cannot be told on this system')
@@ -41,6 +42,13 @@ def check_shared_memory(folder: Path = Path('/dev/shm')) -> Finding | None:
     usage = shutil.disk_usage(folder)
     return _judge('shared memory', usage.free / 1e9, _SHARED, f'GB free in {folder}, for loader processes',
                   'docker run --shm-size=4g ...  # or num_workers=0 in the data loaders')
+
+
+def _reclaimable(statistics: Path) -> int:
+    """Bytes of files that were read and may be forgotten, which a control group counts as used."""
+    lines = statistics.read_text().splitlines() if statistics.is_file() else []
+    fields = dict(line.split(maxsplit=1) for line in lines if len(line.split()) == 2)
+    return int(fields.get('total_inactive_file') or fields.get('inactive_file') or 0)
 
 
 def _available(meminfo: Path) -> float | None:

@@ -50,7 +50,7 @@ def _check_clip(folder: Path) -> Finding:
 
 
 def _check_folder(name: str, folder: Path, entries: Iterable[Path]) -> Finding:
-    files = sorted(path for path in entries if path.suffix in _SUFFIXES)
+    files = sorted(path for path in entries if path.suffix in _SUFFIXES and path.is_file())
     if not files:
         return Finding(name, OK, f'none in {folder}: what a config names is fetched when it is needed')
     shown = ', '.join(path.name for path in files[:_SHOWN]) + (', ...' if len(files) > _SHOWN else '')

@@ -40,9 +40,12 @@ class Calibration:
         """Fit the log-logistic curve to raw values by their median and 99 % quantile.
 
         Args:
-            values: Raw values of a sample of maps, any shape, finite and >= 0.
+            values: Raw values of a sample of maps, any shape, finite and >= 0. Where more than 99 % of them are 0, as
+                of masks of small defects, the quantile is that of the others.
         """
         median, tail = (float(value) for value in np.quantile(values, (0.5, TAIL_QUANTILE)))
+        if tail <= 0 and np.any(values > 0):
+            tail = float(np.quantile(values[values > 0], TAIL_QUANTILE))
         if tail <= 0:
             logging.getLogger(__name__).warning('the anomaly maps of the calibration sample are all zero')
             return cls('log-logistic', 1.0)

@@ -1,6 +1,7 @@
 """Several teachers as one: their maps are brought to one scale and combined."""
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -57,6 +58,7 @@ class EnsembleTeacher(Teacher):
         if isinstance(teachers, str) or len(teachers) < 2:
             raise ValueError(f'an ensemble needs at least two teachers, got {teachers!r}')
         self._members = [teacher_of(given) for given in teachers]
+        self.version = reduce(lambda version, member: 10_000 * version + member.version, self._members, self.version)
         weights = [1.0] * len(self._members) if weights is None else [float(weight) for weight in weights]
         if len(weights) != len(self._members) or min(weights) < 0 or not sum(weights):
             raise ValueError(f'weights={weights} must be {len(self._members)} numbers >= 0, one for each teacher, and '

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .base import AnomalyMaps, Teacher
-from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals
+from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals, to_learn_from
 from .patch_features import DEFAULT_BACKBONE, PatchFeatures
 
 _TOP_SHARE = 0.01  # of the patches, whose mean is the image's score
@@ -103,7 +103,7 @@ class FeatureTeacher(Teacher):
     def _stream(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """(h, w, C) features of the images to learn from, one by one."""
         batch: list[np.ndarray] = []
-        for image in images if self._normals is None else self._normals:
+        for image in to_learn_from(images, self._normals):
             batch.append(image)
             if len(batch) == _AT_ONCE:
                 yield from self._features.of_batch(batch)

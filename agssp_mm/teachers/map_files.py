@@ -2,6 +2,7 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,9 +13,9 @@ from agssp_mm.images.reading import decode_values
 from .base import NoMapError
 
 MAP_SUFFIXES = ('.npy', '.png', '.tif', '.tiff')
-_ENDINGS = ('_anomaly_map', '_anomaly_maps', '_map', '_heatmap', '.anomaly_map')
-#: (Folders, stem) -> maps.
-_Index = dict[tuple[tuple[str, ...], str], list[str]]
+_ENDINGS = ('_anomaly_map', '_anomaly_maps', '_map', '_heatmap', '.anomaly_map', '_anomaly')
+#: (Folders, stem, whether an ending was cut off it) -> maps.
+_Index = dict[tuple[tuple[str, ...], str, bool], list[str]]
 _IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
@@ -24,7 +25,8 @@ class MapFolder:
     For the image ``steel/a.jpg``, in this order: a file at the same place (``steel/a.npy``, ``steel/a.jpg.png``,
     ``steel/a_anomaly_map.tiff``); one whose path ends so (``results/latest/images/steel/a.png``, as anomalib's runs
     and MVTec's evaluation lay them out); one whose own folders end the image's (``a.npy`` in a flat folder). Several
-    that fit equally well are an error for that image.
+    that fit equally well are an error for that image; a name with an ending such as ``_map`` fits less well than one
+    without.
 
     Args:
         folder: Searched with its sub-folders.
@@ -52,10 +54,10 @@ class MapFolder:
         self._names.append(name)
         path = PurePosixPath(name)
         parts = path.parent.parts
-        for stem in {_stem(path.name, whole) for whole in (True, False)}:
-            self._at.setdefault((parts, stem), []).append(name)
+        for stem, is_cut in _stems(path.stem):
+            self._at.setdefault((parts, stem, is_cut), []).append(name)
             for start in range(len(parts) + 1):
-                self._below.setdefault((parts[start:], stem), []).append(name)
+                self._below.setdefault((parts[start:], stem, is_cut), []).append(name)
 
     @property
     def files(self) -> list[Path]:
@@ -76,8 +78,8 @@ class MapFolder:
         outer = [folders[start:] for start in range(1, len(folders) + 1)]
         for index, places in ((self._at, [folders]), (self._below, [folders]), (self._at, outer)):
             # With a.jpg and a.png side by side, a.jpg.npy is the map of the first only.
-            for stem in (image.name, image.stem):
-                found = [one for place in places for one in index.get((place, stem), ())]
+            for stem, is_cut in product((image.name, image.stem), (False, True)):
+                found = [one for place in places for one in index.get((place, stem, is_cut), ())]
                 if len(found) > 1:
                     raise NoMapError(f'several maps of {name} in {self.folder}: {found[:3]}; keep one')
                 if found:
@@ -115,6 +117,8 @@ def read_map_file(path: Path) -> np.ndarray:
             decode_values(path.read_bytes(), str(path)))
     except (OSError, ValueError, EOFError, UnreadableImageError) as error:
         raise NoMapError(f'{path} cannot be read as a map: {error}') from error
+    if not isinstance(values, np.ndarray):
+        raise NoMapError(f'{path} is an archive of arrays (.npz); a map is one array')
     if values.dtype.kind not in 'uifb':
         raise NoMapError(f'{path} holds {values.dtype}; a map holds real numbers')
     if values.ndim == 3 and values.shape[-1] == 3 and path.suffix.lower() != '.npy':
@@ -128,11 +132,13 @@ def read_map_file(path: Path) -> np.ndarray:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _stem(file: str, whole: bool) -> str:
-    """``a.jpg.npy`` -> ``a.jpg`` (whole) or ``a``; ``a_anomaly_map.png`` -> ``a``."""
-    stem = PurePosixPath(file).stem
+def _stems(stem: str) -> set[tuple[str, bool]]:
+    """What the image of a map may be called, and whether an ending was cut off for that.
+
+    ``a.jpg`` -> ``a.jpg`` and ``a``; ``a_map`` -> ``a_map`` and, cut, ``a``.
+    """
+    short = stem
     for ending in _ENDINGS:
-        stem = stem.removesuffix(ending)
-    if not whole and stem.lower().endswith(_IMAGE_SUFFIXES):
-        stem = PurePosixPath(stem).stem
-    return stem
+        short = short.removesuffix(ending)
+    whole = {(stem, False), (short, short != stem)}
+    return whole | {(PurePosixPath(one).stem, is_cut) for one, is_cut in whole if one.lower().endswith(_IMAGE_SUFFIXES)}

@@ -44,7 +44,7 @@ class MutualTeacher(FeatureTeacher):
         ValueError: If a setting is out of range.
     """
 
-    version = 2
+    version = 3
     default_levels, default_long_side = (3, ), 256
 
     def __init__(self, *args: Any, num_references: int = 96, num_patches: int = 256,
@@ -109,8 +109,11 @@ class MutualTeacher(FeatureTeacher):
         """(Q, C) unit vectors -> (Q,) mean of an interval of their distances to the reference images."""
         similar = (vectors @ self._fitted.references.T).split(self._fitted.sizes.tolist(), dim=1)
         nearest = torch.stack([1 - one.amax(1) for one in similar], 1).sort(1).values
-        low, high = (share * nearest.shape[1] for share in self._settings['interval'])
-        return nearest[:, int(low):max(int(high), int(low) + 1)].mean(1)
+        number = nearest.shape[1]
+        low, high = (int(share * number) for share in self._settings['interval'])
+        if self._normals is None and self._settings['interval'][0] > 0 and number > 1:
+            low = max(low, 1)  # the image itself, also where a tenth of the references is less than one
+        return nearest[:, low:max(high, low + 1)].mean(1)
 
     def _within(self, vectors: Tensor, own: Tensor) -> Tensor:
         count = max(1, round(self._settings['within_nearest'] * len(own)))

@@ -1,5 +1,5 @@
 """Which normal images a teacher learns from, where there are any: all, or a seeded choice."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,14 @@ def _as_list(images: Normals) -> list[Path]:
         return [Path(images)]
     listed = list_images(images)
     return [listed.path(entry) for entry in listed]
+
+
+def to_learn_from(images: Iterable[np.ndarray], normals: 'NormalImages | None') -> Iterable[np.ndarray]:
+    """What a teacher learns from: the normal images, where there are any, cut as the others are (``TiledTeacher``)."""
+    if normals is None:
+        return images
+    cut = getattr(images, 'cut', None)
+    return cut(normals) if cut else normals
 
 
 class NormalImages:

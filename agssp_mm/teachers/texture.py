@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import TASK_UTILS
 
 from .base import AnomalyMaps, Teacher
-from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals
+from .normal_images import NormalImages, Normals, as_setting, check_number, pick_normals, to_learn_from
 from .texture_features import NUM_FEATURES, texture_features, to_working_grey
 from .texture_statistics import NUM_ZONES, TextureStatistics, UsualTexture, usual_texture_of
 
@@ -53,7 +53,7 @@ class TextureTeacher(Teacher):
             raise ValueError(f'long_side must lie in [16, 4096] pixels, but {long_side} was given')
         check_number(num_normals, normals)
         self._long_side = int(long_side)
-        self._normals = normals and NormalImages(pick_normals(normals, num_normals, seed), value_range)
+        self._normals = None if normals is None else NormalImages(pick_normals(normals, num_normals, seed), value_range)
         self._settings: dict[str, Any] = dict(long_side=self._long_side)
         if normals:
             self._settings |= dict(normals=as_setting(normals), num_normals=num_normals, seed=int(seed),
@@ -78,7 +78,7 @@ class TextureTeacher(Teacher):
             ValueError: If there is no image with any texture.
         """
         statistics = TextureStatistics(NUM_FEATURES)
-        for image in self._normals or images:
+        for image in to_learn_from(images, self._normals):
             grey = to_working_grey(image, self._long_side)
             if not _is_even(grey):
                 statistics.add(texture_features(grey, _STRIDE))

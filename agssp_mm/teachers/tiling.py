@@ -172,6 +172,11 @@ class _Tiles(Iterable[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         return cut_tiles(self.images, self.tiling)
 
+    def cut(self, images: Iterable[np.ndarray]) -> '_Tiles':
+        """The tiles of other images, as of these."""
+        outer = getattr(self.images, 'cut', None)
+        return _Tiles(outer(images) if outer else images, self.tiling)
+
 
 @TASK_UTILS.register_module()
 class TiledTeacher(Teacher):
@@ -188,7 +193,7 @@ class TiledTeacher(Teacher):
                  batch_size: int = 16) -> None:
         self._tiling = Tiling(size, overlap, batch_size)
         self._teacher = teacher_of(teacher)
-        self.version = 1000 + self._teacher.version  # 1000 times the version of the blending
+        self.version = 2000 + self._teacher.version  # 1000 times the version of the cutting and blending
         self.needs_fit = self._teacher.needs_fit
         self.calibration_scale = self._teacher.calibration_scale
         self.uses_sources = self._teacher.uses_sources
@@ -206,7 +211,7 @@ class TiledTeacher(Teacher):
         return self._teacher.source_files
 
     def fit(self, images: Iterable[np.ndarray]) -> None:
-        """Fit the teacher on the tiles of the images."""
+        """Fit the teacher on the tiles of the images, or of the normal images that it was given."""
         self._teacher.fit(_Tiles(images, self._tiling))
 
     def predict(self, images: Sequence[np.ndarray], sources: Sequence[str] | None = None) -> AnomalyMaps:

@@ -21,3 +21,10 @@ def test_weights_in_the_caches_are_found(tmp_path):
     assert after['weights, KeAD'].status == OK
     assert after['weights, PyTorch'].text.endswith('checkpoints: resnet18.pth')
     assert after['weights, Hugging Face'].text.endswith('hub: model.safetensors')
+
+
+def test_a_link_that_leads_nowhere_is_passed_over(tmp_path):
+    folder = tmp_path / '.cache' / 'huggingface' / 'hub' / 'models--a--b' / 'snapshots' / '1'
+    folder.mkdir(parents=True)
+    (folder / 'model.safetensors').symlink_to(tmp_path / 'gone')
+    assert found_in(tmp_path)['weights, Hugging Face'].text.startswith('none in ')

@@ -11,6 +11,16 @@ def test_fit_puts_median_and_tail_where_they_belong():
     np.testing.assert_allclose(fitted, [0.1, 0.8], atol=1e-6)
 
 
+def test_of_masks_of_small_defects_the_tail_is_theirs(caplog):
+    values = np.zeros(100_000)
+    values[:500] = np.linspace(0, 1, 500)
+    found = Calibration.fit(values)
+    assert found.apply(np.array([0, np.quantile(values[values > 0], 0.99)])) == pytest.approx([0, 0.8], abs=1e-6)
+    assert not caplog.text
+    Calibration.fit(np.zeros(10))
+    assert 'are all zero' in caplog.text
+
+
 def test_closed_form_of_both_kinds():
     # raw = scale is the half of the log-logistic curve; at twice the scale and shape 2 it is 1 / (1 + 1/4)
     np.testing.assert_allclose(Calibration('log-logistic', 3.0, 2.0).apply([0.0, 3.0, 6.0]), [0.0, 0.5, 0.8])

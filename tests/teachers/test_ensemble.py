@@ -50,6 +50,19 @@ def test_members_of_the_same_ranking_agree_whatever_their_scale():
     assert np.quantile(all_maps, 0.99) == pytest.approx(4, rel=0.1)
 
 
+def test_its_version_follows_those_of_its_members(monkeypatch):
+    versions = set()
+    for first in (1, 2):
+        for second in (1, 2):
+            members = [Bright(), Bright()]
+            members[0].version, members[1].version = first, second
+            versions.add(EnsembleTeacher(members).version)
+    assert len(versions) == 4
+    ensemble = EnsembleTeacher([Bright(), Bright()])
+    monkeypatch.setattr(EnsembleTeacher, 'version', EnsembleTeacher.version + 1)
+    assert EnsembleTeacher([Bright(), Bright()]).version != ensemble.version
+
+
 def test_weights_and_grids():
     images = pictures()
     only_first = EnsembleTeacher([Bright(1, 4), Bright(2, 8)], weights=[1, 0])

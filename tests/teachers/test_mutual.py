@@ -48,6 +48,20 @@ def test_the_score_is_the_mean_of_an_interval_of_the_nearest_cosine_distances():
     assert fitted.predict([surface(9)]).maps[0] == pytest.approx(expected.numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize('number', [2, 5, 9])
+def test_in_a_small_set_no_image_is_compared_with_itself(number):
+    images = [surface(seed, defect=seed == 1) for seed in range(number)]
+    fitted = teacher()
+    fitted.fit(images)
+    state = fitted.state_dict()
+    query = torch.from_numpy(fitted._features(images[1]).reshape(-1, 6))
+    query = torch.nn.functional.normalize((query - state['mean']) / state['scale'], dim=1)
+    nearest = [1 - (query @ one.T).amax(1) for one in state['references'].split(state['sizes'].tolist())]
+    others = torch.stack(nearest, 1).sort(1).values[:, 1:max(int(0.3 * number), 2)]
+    assert fitted.predict(images[1:2]).maps[0] == pytest.approx(others.mean(1).reshape(16, 16).numpy(), abs=1e-5)
+    assert contrast(fitted.predict(images[1:2]).maps[0]) > 2
+
+
 def test_a_share_of_the_score_is_how_odd_a_patch_is_within_its_image():
     images = [surface(seed, defect=True) for seed in range(8)]
     found = {}

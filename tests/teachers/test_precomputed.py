@@ -28,6 +28,7 @@ def read(folder, name, **settings):
 
 
 @pytest.mark.parametrize('where', ['steel/a.npy', 'steel/a.jpg.npy', 'steel/a_anomaly_map.npy', 'a.npy',
+                                   'steel/a_anomaly.npy',
                                    'results/Patchcore/v0/images/steel/a.npy'])
 def test_layouts(tmp_path, where):
     put(tmp_path / where)
@@ -54,9 +55,25 @@ def test_the_nearest_place_wins_and_equal_ones_are_an_error(tmp_path):
     assert read(tmp_path, 'steel/a.jpg').maps[0][0, 1] == 1
     with pytest.raises(NoMapError, match='no map of tin/a.jpg'):
         read(tmp_path, 'tin/a.jpg')
-    put(tmp_path / 'steel' / 'a_map.npy')
+    put(tmp_path / 'steel' / 'a_map.npy', RAW * 4)  # a name with an ending fits less well
+    assert read(tmp_path, 'steel/a.jpg').maps[0][0, 1] == 1
+    put(tmp_path / 'steel' / 'a.png', RAW.astype(np.uint8))
     with pytest.raises(NoMapError, match='several maps of steel/a.jpg'):
         read(tmp_path, 'steel/a.jpg')
+
+
+def test_what_looks_like_an_ending_may_belong_to_the_name_of_the_image(tmp_path):
+    put(tmp_path / 'c_heatmap.npy')
+    put(tmp_path / 'a.npy', RAW * 2)
+    put(tmp_path / 'a_map.npy', RAW * 3)
+    assert [read(tmp_path, name).maps[0][0, 1] for name in ('c_heatmap.jpg', 'a.jpg', 'a_map.jpg')] == [1, 2, 3]
+
+
+def test_an_archive_of_arrays_is_no_map(tmp_path):
+    np.savez(tmp_path / 'a.npz', a=RAW)
+    (tmp_path / 'a.npz').rename(tmp_path / 'a.npy')
+    with pytest.raises(NoMapError, match='a.npy is an archive of arrays'):
+        read(tmp_path, 'a.jpg')
 
 
 def test_images_that_differ_by_suffix_keep_their_own_maps(tmp_path):

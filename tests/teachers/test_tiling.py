@@ -2,6 +2,7 @@
 import tracemalloc
 from argparse import Namespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.registry import TASK_UTILS
 
 from agssp_mm.commands.options import build_teacher
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
+from agssp_mm.teachers.texture import TextureTeacher
 from agssp_mm.teachers.tiling import TiledTeacher, Tiling, predict_tiled
 
 
@@ -136,10 +138,24 @@ def test_fitting_sees_tiles_as_often_as_asked():
     assert teacher.fitted == [3, 3]
 
 
+@pytest.mark.parametrize('wrap', [lambda inner: TiledTeacher(inner, 'short'), lambda inner: TiledTeacher(
+    TiledTeacher(inner, 64, overlap=0), 'short')])
+def test_normal_images_are_cut_as_the_others_are(tmp_path, wrap):
+    rng = np.random.default_rng(0)
+    strips = [np.repeat(rng.integers(90, 160, (64, 256, 1), dtype=np.uint8), 3, 2) for _ in range(2)]
+    for number, strip in enumerate(strips):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), strip)
+    by_itself, of_normals = wrap(TextureTeacher()), wrap(TextureTeacher(normals=str(tmp_path)))
+    by_itself.fit(strips)
+    of_normals.fit([np.full((64, 256, 3), 7, np.uint8)])
+    for name, value in by_itself.state_dict().items():
+        assert torch.allclose(value, of_normals.state_dict()[name]), name
+
+
 def test_the_wrapped_teacher_shines_through():
     tiled = TASK_UTILS.build(dict(type='TiledTeacher', teacher=dict(type='BlockMean', grid=2), size=16, overlap=0.5))
     assert tiled.settings == dict(teacher=dict(type='BlockMean', grid=2), size=16, overlap=0.5, batch_size=16)
-    assert (tiled.version, tiled.needs_fit, tiled.calibration_scale) == (1003, True, 255.0)
+    assert (tiled.version, tiled.needs_fit, tiled.calibration_scale) == (2003, True, 255.0)
     assert TiledTeacher('BlockMean', size=16).settings['teacher'] == dict(type='BlockMean', grid=4)
     tiled.load_state_dict(dict(seen=torch.tensor([5, 6])))
     assert tiled.state_dict()['seen'].tolist() == [5, 6] and tiled.to('cpu') is tiled

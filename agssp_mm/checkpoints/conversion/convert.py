@@ -8,7 +8,7 @@ from torch import Tensor
 from agssp_mm.checkpoints.conversion.convnext import CONVNEXT
 from agssp_mm.checkpoints.conversion.cspdarknet import CSPDARKNET, CSPDARKNET53
 from agssp_mm.checkpoints.conversion.cspnext import CSPNEXT
-from agssp_mm.checkpoints.conversion.detectors import FASTER_RCNN, RETINANET
+from agssp_mm.checkpoints.conversion.detectors import FASTER_RCNN, RETINANET, with_new_names
 from agssp_mm.checkpoints.conversion.names import Architecture, State, read_names, write_names
 from agssp_mm.checkpoints.conversion.resnet import RESNET
 from agssp_mm.checkpoints.conversion.swin import SWIN
@@ -64,7 +64,8 @@ def convert_weights(state: Mapping[str, Tensor], source: str, target: str, archi
         if name not in known:
             raise ValueError(f'{what} must be one of {", ".join(known)}, got {name!r}')
     if part == 'detector':
-        return _convert(dict(state), source, target, DETECTORS, architecture, allow_partial)
+        state = with_new_names(state) if source == 'torchvision' else dict(state)
+        return _convert(state, source, target, DETECTORS, architecture, allow_partial)
     backbone, other_parts = _take_backbone(state, source)
     found = _convert(backbone, source, target, ARCHITECTURES, architecture, allow_partial)
     converted = found.state

@@ -1,5 +1,6 @@
 """RetinaNet, Faster and Mask R-CNN over a ResNet with FPN, whole: backbone, neck and heads."""
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -97,6 +98,26 @@ def _refuse_shared_boxes_and_drop_counts(state: State) -> State:
 
 def _swap_and_drop_counts(state: State) -> State:
     return RESNET.libraries['detectron2'].to_theirs(_swap_anchor_order(state))
+
+
+#: What torchvision called these layers before 0.13, as its published files still do; it renames them when it loads.
+_OLD_NAMES = (
+    (r'^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$', r'\1.0.\2'),
+    (r'^rpn\.head\.conv\.(weight|bias)$', r'rpn.head.conv.0.0.\1'),
+    (r'^(head\.(?:classification|regression)_head\.conv)\.(\d+)\.(weight|bias)$',
+     lambda found: f'{found[1]}.{int(found[2]) // 2}.0.{found[3]}'),
+    (r'^(roi_heads\.mask_head)\.mask_fcn(\d+)\.(weight|bias)$',
+     lambda found: f'{found[1]}.{int(found[2]) - 1}.0.{found[3]}'))
+
+
+def with_new_names(state: Mapping[str, Tensor]) -> State:
+    """A detector of torchvision under the names of torchvision 0.13 and later, whichever it had."""
+    renamed: State = {}
+    for name, value in state.items():
+        for pattern, new in _OLD_NAMES:
+            name = re.sub(pattern, new, name)
+        renamed[name] = value
+    return renamed
 
 
 _IGNORED_BY_US = ('pixel_mean', 'pixel_std', 'anchor_generator.cell_anchors.#',

@@ -72,6 +72,38 @@ def picture():
     return torch.rand(1, 3, 128, 256, generator=torch.Generator().manual_seed(1)) - 0.5
 
 
+OLD_NAMES = (('_blocks.{}.0.', '_blocks.{}.', range(4)), ('rpn.head.conv.0.0.', 'rpn.head.conv.', [0]),
+             ('roi_heads.mask_head.{}.0.', 'roi_heads.mask_head.mask_fcn{}.', range(4)),
+             ('head.classification_head.conv.{}.0.', 'head.classification_head.conv.{}.', range(4)),
+             ('head.regression_head.conv.{}.0.', 'head.regression_head.conv.{}.', range(4)))
+
+
+def named_as_before_0_13(state):
+    """As in the files that torchvision published then."""
+    renamed = {}
+    for name, value in state.items():
+        for new, old, places in OLD_NAMES:
+            for place in places:
+                number = place + 1 if 'mask' in old else 2 * place if 'conv.{}' in old else place
+                if new.format(place) in name and 'extra' not in name:
+                    name = name.replace(new.format(place), old.format(number))
+                    break
+        renamed[name] = value
+    return renamed
+
+
+@pytest.mark.parametrize('builder', [detection.fasterrcnn_resnet50_fpn, detection.maskrcnn_resnet50_fpn,
+                                     detection.retinanet_resnet50_fpn])
+def test_the_older_names_of_torchvision(builder):
+    model = builder(weights=None, weights_backbone=None, num_classes=CLASSES + 1)
+    state = model.state_dict()
+    old = named_as_before_0_13(state)
+    # torchvision itself takes them, so they are what it wrote once
+    assert set(old) != set(state) and model.load_state_dict(dict(old)).missing_keys == []
+    found, wanted = (convert_weights(one, 'torchvision', 'mmdet', part='detector').state for one in (old, state))
+    assert set(found) == set(wanted) and all(torch.equal(value, wanted[name]) for name, value in found.items())
+
+
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['faster_rcnn', pytest.param('mask_rcnn', marks=pytest.mark.slow)])
 def test_two_stage_detectors_in_torchvision(name):
