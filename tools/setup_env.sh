@@ -118,10 +118,10 @@ default_jobs() {
 # cuda: mmcv's operators are built for the GPU too. Needs a GPU and the nvcc of the major version torch was built with.
 mmcv_flavour() {
     .venv/bin/python - <<'PYTHON' 2>/dev/null
-import re, subprocess, torch
+import os, re, subprocess, torch
 from torch.utils.cpp_extension import CUDA_HOME
 flavour = 'cpu'
-if torch.cuda.is_available() and CUDA_HOME:
+if torch.cuda.is_available() and CUDA_HOME and os.access(f'{CUDA_HOME}/bin/nvcc', os.X_OK):
     release = re.search(r'release (\d+)', subprocess.run([f'{CUDA_HOME}/bin/nvcc', '--version'],
                                                          capture_output=True, text=True).stdout)
     flavour = 'cuda' if release and release[1] == torch.version.cuda.split('.')[0] else 'cpu'

@@ -107,12 +107,13 @@ def measure(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: 
     metrics = last_metrics(folder)
     if not metrics:
         with ONE_AT_A_TIME:
-            metrics = _evaluate(config, options, checkpoint, folder)
+            metrics = evaluate(config, options, checkpoint, folder)
     # CocoMetric returns nothing at all when there is not one detection
     return {short: 100 * metrics.get(name, 0.0) for short, name in _NAMES.items()}
 
 
-def _evaluate(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> Mapping[str, float]:
+def evaluate(config: Path, options: Mapping[str, Any], checkpoint: Path, folder: Path) -> Mapping[str, float]:
+    """What CocoMetric measures of a checkpoint on the test images of a config, by its own names."""
     from mmengine.runner import Runner
     cfg = load_config(config, options, folder)
     cfg.load_from, cfg.resume = str(checkpoint), False

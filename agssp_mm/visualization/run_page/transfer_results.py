@@ -25,6 +25,7 @@ def read_results(paths: Sequence[Path], problems: list[str]) -> list[Line]:
             try:
                 line = json.loads(text)
                 lines.append({**{key: line[key] for key in (*_GROUP, 'init', 'labels', 'seed')},
+                              'detector': _setting(line), 'pretrain_seed': line.get('pretrain_seed'),
                               'recipe': line.get('recipe'), 'epochs': line.get('epochs'),
                               'metrics': {metric: float(line['metrics'][metric]) for metric in METRICS}})
             except (json.JSONDecodeError, KeyError, TypeError, ValueError):
@@ -32,6 +33,12 @@ def read_results(paths: Sequence[Path], problems: list[str]) -> list[Line]:
         if damaged:
             problems.append(f'{path}: {damaged} line(s) are no results of the transfer benchmark and are left out')
     return lines
+
+
+def _setting(line: Line) -> str:
+    """The detector with what else has to be the same where rows are compared, as in the tool's own table."""
+    size = f', {line["image_size"]} px' if line.get('image_size') else ''
+    return f'{line["detector"]}{size}{", mixed precision" if line.get("amp") else ""}'
 
 
 def read_demo_results(path: Path, num_labels: int | None) -> list[Line]:
@@ -44,12 +51,18 @@ def read_demo_results(path: Path, num_labels: int | None) -> list[Line]:
 
 
 def result_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """One row per data set, detector, split, labels and start, with paired differences to the ImageNet start."""
-    cells: dict[tuple, dict[int, Mapping[str, float]]] = defaultdict(dict)
+    """One row per data set, detector, split, labels and start, with paired differences to the ImageNet start.
+
+    Runs of one seed from several pretrainings are averaged; of several lines of one run the last one counts.
+    """
+    runs: dict[tuple, dict[int, dict[Any, Mapping[str, float]]]] = defaultdict(lambda: defaultdict(dict))
     for line in lines:
         start = f'{line["init"]} ({line["recipe"]})' if line['recipe'] else line['init']
         names = tuple(str(line[key]) for key in _GROUP)
-        cells[*names, str(line['labels']), line['init'], start, line['epochs']][line['seed']] = line['metrics']
+        key = (*names, str(line['labels']), line['init'], start, line['epochs'])
+        runs[key][line['seed']][line.get('pretrain_seed')] = line['metrics']
+    cells = {key: {seed: {metric: float(np.mean([one[metric] for one in own.values()])) for metric in METRICS}
+                   for seed, own in seeds.items()} for key, seeds in runs.items()}
     rows = []
     for key in sorted(cells, key=lambda key: (*key[:3], labels_number(key[3]) or 0.0, key[4] != BASELINE, str(key))):
         *group, labels, init, start, epochs = key

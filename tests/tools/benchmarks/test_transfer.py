@@ -4,10 +4,12 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import ConfigDict
 from scipy import stats
 
@@ -208,9 +210,61 @@ def test_names_that_tell_the_class_are_refused(parts, tmp_path):
     write([f'{("pit", "scratch")[index % 2]}_{index}.jpg' for index in range(8)])
     with pytest.raises(ValueError, match='tell their class'):
         parts['leaks'].check_names(path)
-    write([f'{index % 2 * "a"}{index // 2 * "b"}/1.jpg' for index in range(8)])
-    with pytest.raises(ValueError, match='100% right by name, 50% blindly'):
+    write([f'{"ab"[index % 2]}/{index}.jpg' for index in range(8)])
+    with pytest.raises(ValueError, match='the names of the images .*100% right by them, 50% blindly'):
         parts['leaks'].check_names(path)
+    write([f'{index % 2}/img_7_{index}.jpg' for index in range(8)])
+    with pytest.raises(ValueError, match='the folders of the images tell their class'):
+        parts['leaks'].check_names(path)
+    write([f'{index % 2}_{index:04}.jpg' for index in range(8)])
+    with pytest.raises(ValueError, match='the first numbers in the names of the images tell their class'):
+        parts['leaks'].check_names(path)
+
+
+def test_names_that_are_all_different_or_random_tell_nothing(parts, tmp_path):
+    path, rng = tmp_path / 'train.json', np.random.default_rng(0)
+    for names in ([bytes(rng.bytes(16)).hex() for _ in range(120)],
+                  [f'{"abcdefgh"[rng.integers(8)]}{rng.integers(20)}_{index}.jpg' for index in range(120)]):
+        path.write_text(json.dumps(dict(
+            images=[dict(id=index, file_name=name) for index, name in enumerate(names)],
+            annotations=[dict(image_id=index, category_id=index % 6) for index in range(len(names))])))
+        parts['leaks'].check_names(path)
+
+
+def test_a_training_that_was_killed_in_its_evaluation_is_evaluated(parts, tmp_path, monkeypatch):
+    from transfer_parts import stages
+    asked = []
+
+    def evaluate(config, options, checkpoint, folder):
+        asked.append((config, checkpoint))
+        return {'coco/bbox_mAP': 0.3, 'coco/bbox_mAP_50': 0.6, 'coco/pit_precision': 0.3}
+
+    monkeypatch.setattr(stages, 'evaluate', evaluate)
+    torch.save(dict(state_dict={}), tmp_path / 'epoch_1.pth')
+    assert stages.metrics_of(tmp_path) == dict(mAP=30.0, mAP50=60.0, per_class=dict(pit=30.0))
+    assert asked == [(tmp_path / 'config.py', tmp_path / 'epoch_1.pth')]
+
+
+def test_settings_of_the_rule_are_left_out_where_boxes_are_finished(parts, monkeypatch):
+    from transfer_parts import stages
+    given = []
+    monkeypatch.setattr(stages, '_run_once', lambda *arguments: given.append(arguments[-1]))
+    bench = SimpleNamespace(options=dict(pretrain={}, agdp={'train_dataloader.dataset.rule.threshold': 0.5, 'a.b': 1}))
+    for rule in (dict(type='ComponentTreeBoxRule'), None):
+        cfg = ConfigDict(train_dataloader=dict(dataset=dict(rule=rule)))
+        stages._pretrain_once(cfg, bench, parts['grid'].Run(**RUN), 'agssp-trained+round2')
+    assert given == [bench.options['agdp'], {'a.b': 1}]
+
+
+def test_lines_of_other_options_are_not_averaged(parts):
+    def line(seed, **more):
+        return dict(init='imagenet', recipe=None, epochs=1, detector='d', image_size=64, amp=False, dataset='s',
+                    split='dev', labels='few', seed=seed, pretrain_seed=None, metrics=dict(mAP=1.0, mAP50=2.0), **more)
+
+    cells = parts['summary'].cells
+    assert len(cells([line(0), line(1, options={}), line(2, options={})])) == 1
+    with pytest.raises(ValueError, match=r"s / d, 64 px / .*options \{\} and \{'finetune': \{'lr': 1\}\}"):
+        cells([line(0), line(1, options={}), line(0, options=dict(finetune=dict(lr=1)))])
 
 
 @pytest.fixture

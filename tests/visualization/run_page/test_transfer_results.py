@@ -1,5 +1,6 @@
 """The table and the curve of the transfer benchmark."""
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,12 @@ from agssp_mm.visualization.run_page.transfer_results import (efficiency_curves,
                                                               result_rows)
 
 
+ROOT = Path(__file__).parents[3]
+
+
 def line(init, labels, seed, value):
     return dict(dataset='neu', detector='retinanet', split='dev', init=init, labels=labels, seed=seed, recipe=None,
-                epochs=20, metrics=dict(mAP=value / 2, mAP50=value))
+                pretrain_seed=None, epochs=20, metrics=dict(mAP=value / 2, mAP50=value))
 
 
 LINES = [line(init, labels, seed, value + seed) for init, labels, value in [
@@ -25,6 +29,37 @@ def test_rows_are_paired_with_imagenet():
     assert rows[0]['mean'] == dict(mAP50=50.5, mAP=25.25)
     assert rows[0]['difference']['mAP50'] is None
     assert rows[1]['difference']['mAP50'] == pytest.approx((4.0, 4.0, 4.0))
+
+
+def test_rows_are_those_of_the_tool_itself(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'benchmarks'))
+    from transfer_parts.records import read_lines
+    from transfer_parts.summary import cells, difference
+    paths = sorted((ROOT / 'docs' / 'results').glob('*.jsonl'))
+    grouped = cells(read_lines(paths))
+    rows = {(*row['group'].split(' / '), row['labels'], row['start'], row['epochs']): row
+            for row in result_rows(read_results(paths, []))}
+    assert len(rows) == len(grouped) > 20
+    for key, seeds in grouped.items():
+        dataset, detector, split, labels, (init, recipe, epochs) = key
+        row = rows[dataset, detector, split, labels, f'{init} ({recipe})' if recipe else init, epochs]
+        assert row['seeds'] == len(seeds)
+        assert row['mean']['mAP'] == pytest.approx(sum(one['mAP'] for one in seeds.values()) / len(seeds))
+        wanted, found = difference(grouped, key, 'mAP50'), row['difference']['mAP50']
+        assert (wanted is None) == (found is None)
+        assert wanted is None or found == pytest.approx(tuple(wanted), nan_ok=True)
+
+
+def test_pretrainings_of_one_seed_are_averaged_and_sizes_and_precisions_kept_apart(tmp_path):
+    path = tmp_path / 'a.jsonl'
+    more = [dict(image_size=192, amp=False, pretrain_seed=0), dict(image_size=192, amp=False, pretrain_seed=1),
+            dict(image_size=192, amp=True, pretrain_seed=0), dict(image_size=256, amp=False, pretrain_seed=0)]
+    path.write_text(''.join(json.dumps({**line('agssp', 'train', 0, 50.0 + 4 * number), **one}) + '\n'
+                            for number, one in enumerate(more)))
+    rows = result_rows(read_results([path], []))
+    assert {row['group'].split(' / ')[1]: row['mean']['mAP50'] for row in rows} == {
+        'retinanet, 192 px': 52.0, 'retinanet, 192 px, mixed precision': 58.0, 'retinanet, 256 px': 62.0}
 
 
 def test_the_curve_needs_two_numbers_of_labels():

@@ -2,7 +2,8 @@
 import json
 import re
 from collections import Counter, defaultdict
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
 
 from agssp_mm.images import ImageList
 from agssp_mm.images.duplicates import find_duplicates
@@ -38,8 +39,16 @@ def check_apart(labels: Path, split: Path) -> None:
                          f'too, e.g. {", ".join(both[:3])}; leave them out of one of the files')
 
 
+#: What may tell a class -> how it is read off a name.
+_TELLING: dict[str, Callable[[PurePosixPath], str]] = {
+    'the names': lambda name: re.sub(r'\d+', '#', str(name.with_suffix(''))),
+    'the folders': lambda name: str(name.parent),
+    'the first numbers in the names': lambda name: ''.join(re.findall(r'\d+', name.name)[:1])}
+
+
 def check_names(annotations: Path) -> None:
-    """Refuse names that tell the class: what is left of a name without its digits must not go with the class.
+    """Refuse names that tell the class: neither a name without its digits, nor its folder, nor its first number, may
+    go with the class. Every image is guessed by the others, so that names that are all different tell nothing.
 
     Args:
         annotations: COCO JSON with the names and the true classes; read by this check alone.
@@ -48,20 +57,37 @@ def check_names(annotations: Path) -> None:
         ValueError: If guessing an image's class by its name beats guessing blindly by more than a tenth.
     """
     coco = json.loads(annotations.read_text(encoding='utf-8'))
-    names = {image['id']: re.sub(r'\d+', '#', str(Path(image['file_name']).with_suffix('')))
-             for image in coco['images']}
+    names = {image['id']: PurePosixPath(image['file_name']) for image in coco['images']}
     classes: dict[int, Counter] = defaultdict(Counter)
     for annotation in coco['annotations']:
         classes[annotation['image_id']][annotation['category_id']] += 1
     truth = {image: counts.most_common(1)[0][0] for image, counts in classes.items()}
     if not truth:
         return
-    by_name: dict[str, Counter] = defaultdict(Counter)
-    for image, category in truth.items():
-        by_name[names[image]][category] += 1
     blindly = Counter(truth.values()).most_common(1)[0][1] / len(truth)
-    by_names = sum(counts.most_common(1)[0][1] for counts in by_name.values()) / len(truth)
-    if by_names - blindly > 0.1:
-        told = sorted(by_name)[:3]
-        raise ValueError(f'the names of the images tell their class ({by_names:.0%} right by name, {blindly:.0%} '
-                         f'blindly), e.g. {told}; rename the files to numbers')
+    for what, read in _TELLING.items():
+        told = {image: read(names[image]) for image in truth}
+        by_names = _share_guessed(truth, told, blindly)
+        if by_names - blindly > 0.1:
+            raise ValueError(f'{what} of the images tell their class ({by_names:.0%} right by them, {blindly:.0%} '
+                             f'blindly), e.g. {sorted(set(told.values()))[:3]}; rename the files to random numbers, in '
+                             'one folder')
+
+
+def _share_guessed(truth: Mapping[int, int], told: Mapping[int, str], blindly: float) -> float:
+    """Share of the images whose class is the commonest one among the others of which the same is told.
+
+    Args:
+        truth: Image -> class.
+        told: Image -> what its name tells.
+        blindly: What counts for an image of which that is told alone.
+    """
+    groups: dict[str, Counter] = defaultdict(Counter)
+    for image, category in truth.items():
+        groups[told[image]][category] += 1
+    right = 0.0
+    for image, category in truth.items():
+        others = groups[told[image]] - Counter([category])
+        best = [one for one, count in others.items() if count == max(others.values())]
+        right += (category in best) / len(best) if best else blindly
+    return right / len(truth)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo_parts.training import last_metrics, train
+from demo_parts.training import evaluate, last_metrics, train
 from mmengine.config import Config, ConfigDict
 
 from agssp_mm.engine.launch import load_config, use_mixed_precision
 from agssp_mm.engine.next_round import make_next_round
+from agssp_mm.engine.resume import find_checkpoint
 from agssp_mm.files import write_atomically
 from agssp_mm.images import list_images
 from agssp_mm.recipes.labels import has_sound_images
@@ -17,6 +18,7 @@ from agssp_mm.recipes.labels import has_sound_images
 from .grid import Run, split_rounds
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'agssp'
+_RULE = ['train_dataloader', 'dataset', 'rule']
 DONE, WANTED, NEXT_ROUND = 'done', 'wanted.txt', 'next_round.json'
 AGDP_CONFIGS = dict(frozen='agdp_paper', trained='agdp')
 
@@ -115,6 +117,8 @@ def _pretrain_once(cfg: Config, bench: Bench, run: Run, stage: str) -> Path:
     precision = 'amp' if run.amp else 'full'
     name = f'{run.dataset}-{run.split}-{run.detector}-{stage}-{run.image_size}-{precision}-{run.pretrain_seed}'
     options = dict(bench.options['pretrain'], **({} if stage == 'agbp' else bench.options['agdp']))
+    if stage != 'agbp' and not cfg.train_dataloader.dataset.get('rule'):  # true boxes, or those of a later round
+        options = {key: value for key, value in options.items() if key.split('.')[:3] != _RULE}
     return _run_once(cfg, bench, 'pretrain', name, run.pretrain_seed, options)
 
 
@@ -165,9 +169,13 @@ def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int, option
 def metrics_of(folder: Path) -> dict[str, Any]:
     """What CocoMetric measured at the end of a finished training, in per cent.
 
-    Where a detector found nothing at all CocoMetric measures nothing; that counts as zero.
+    A training that was killed between its last epoch and the end of the evaluation is evaluated here. Where a detector
+    found nothing at all CocoMetric measures nothing; that counts as zero.
     """
     found = last_metrics(folder)
+    checkpoint = None if found else find_checkpoint(folder)
+    if checkpoint:
+        found = evaluate(folder / 'config.py', {}, checkpoint, folder)
     ending = '_precision'
     per_class = {key.removeprefix('coco/').removesuffix(ending): round(100 * value, 2)
                  for key, value in found.items() if key.endswith(ending)}

@@ -18,15 +18,34 @@ def cells(lines: Iterable[Line]) -> dict[tuple, Cell]:
     The detector goes with image size and precision, because only rows that share these compare. A row is an
     initialisation with its recipe and number of epochs. Of several lines of one run the last one counts; runs of one
     seed from several pretrainings are averaged.
+
+    Raises:
+        ValueError: If lines of one row say that they were measured with different options.
     """
+    _check_options(lines := list(lines))
     grouped: dict[tuple, dict[int, Cell]] = defaultdict(lambda: defaultdict(dict))
     for line in lines:
-        row = (line['init'], line['recipe'], line['epochs'])
-        setting = f'{line["detector"]}, {line["image_size"]} px{", mixed precision" if line["amp"] else ""}'
-        same_seed = grouped[line['dataset'], setting, line['split'], line['labels'], row][line['seed']]
+        same_seed = grouped[_key_of(line)][line['seed']]
         same_seed[line['pretrain_seed']] = line['metrics']
     return {key: {seed: {metric: float(np.mean([one[metric] for one in runs.values()])) for metric in METRICS}
                   for seed, runs in seeds.items()} for key, seeds in grouped.items()}
+
+
+def _key_of(line: Line) -> tuple:
+    row = (line['init'], line['recipe'], line['epochs'])
+    setting = f'{line["detector"]}, {line["image_size"]} px{", mixed precision" if line["amp"] else ""}'
+    return line['dataset'], setting, line['split'], line['labels'], row
+
+
+def _check_options(lines: Iterable[Line]) -> None:
+    """A mean over runs of different settings would say nothing. Old lines that do not name theirs fit any."""
+    known: dict[tuple, Any] = {}
+    for line in lines:
+        if 'options' in line:
+            first = known.setdefault(_key_of(line), line['options'])
+            if first != line['options']:
+                raise ValueError(f'{" / ".join(map(str, _key_of(line)))}: lines were measured with the options {first} '
+                                 f'and {line["options"]}; give the files of one of them at a time')
 
 
 def count_labels(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
