@@ -65,6 +65,27 @@ def test_readme_and_results_quote_the_rows_of_the_recipe(table, table_without_cr
     assert before not in readme  # of an older fine-tuning
 
 
+@pytest.mark.parametrize('name, detector, labels, epochs', [
+    ('NEU-DET, 126, ATSS', 'atss_efficientnet-lite0', 'train_10pct', '60'),
+    ('NEU-DET, 312', 'retinanet_efficientnet-lite0', 'train_25pct', '30')])
+def test_results_quote_the_rows_of_three_seeds(table, name, detector, labels, epochs):
+    row, base = (row_of(table, 'neu_det', f'{detector}, 192 px, mixed precision', 'val', labels, start, epochs)
+                 for start in ('agssp (trained+nc+paste)', 'imagenet'))
+    (map50, m_ap), (base50, base_map) = ((one[7].split()[0], one[8].split()[0]) for one in (row, base))
+    assert row[6] == base[6] == '3'
+    cells = name, 'AGBP, AGDP', 'crops', epochs, base50, map50, row[12], base_map, m_ap, row[13]
+    assert f'| {" | ".join(cells)} |' in (ROOT / 'docs' / 'results.md').read_text()
+
+
+def test_results_and_readme_quote_the_labels_saved(table):
+    size = 'retinanet_efficientnet-lite0, 192 px, mixed precision'
+    few, some = (row_of(table, 'neu_det', size, 'val', labels, 'agssp (trained+nc+paste)', '60')[11].split(' / ')[1]
+                 for labels in ('train_5pct', 'train_10pct'))
+    results, readme = (' '.join((ROOT / name).read_text().split()) for name in ('docs/results.md', 'README.md'))
+    assert f'what ImageNet reaches with about {few}, with 126 what it reaches with about {some},' in results
+    assert f'what ImageNet reaches with about {few};' in readme
+
+
 def test_results_and_readme_quote_the_tiles(table):
     where = 'magnetic_tile', 'retinanet_efficientnet-lite0, 192 px', 'val', 'train_25pct'
     row, base = (row_of(table, *where, start, '60') for start in ('agssp (trained+half+paste)', 'imagenet'))
