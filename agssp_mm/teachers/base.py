@@ -82,9 +82,9 @@ class Teacher(ABC):
         Args:
             images: (H, W, 3) uint8 BGR arrays of any size; may be iterated several times, never held in memory whole.
                 What offers ``described()``, an iterator of (image, facts), says which image each of them is, so that
-                a teacher inside may be asked for maps by :func:`agssp_mm.teachers.asking.ask`. What offers ``cut(others)``
-                is made of parts of images; a teacher with images of its own to learn from takes theirs, by
-                :func:`agssp_mm.teachers.normal_images.to_learn_from`.
+                a teacher inside may be asked for maps by :func:`agssp_mm.teachers.asking.ask`. What offers
+                ``cut(others)`` holds parts of images: a teacher with normal images of its own learns from such parts
+                of these, see :func:`agssp_mm.teachers.normal_images.to_learn_from`.
         """
 
     def to(self, device: str | torch.device) -> Self:
