@@ -16,6 +16,7 @@ from ..maps.coco import read_pseudo_boxes
 from ..maps.plan import check_content
 from ..maps.records import MapRecord
 from ..maps.store import MapStore
+from ..maps.strongest import check_per_image, keep_strongest
 
 
 @DATASETS.register_module()
@@ -31,6 +32,8 @@ class PseudoBoxDataset(BaseDataset):
         rule: Config of the box rule, e.g. ``dict(type='PaperBoxRule')``; ``None`` makes no boxes.
         boxes: COCO JSON of finished pseudo boxes, such as those of a second round (``agssp relabel``), in place of a
             rule; it must cover the images. Like ``store`` not below ``data_root``.
+        per_image: Keep the best-scored boxes of all images of the data set together, so many per image on average; None
+            keeps every box of the rule or file.
         image_root: Folder that listed names are relative to; relative to ``data_root``.
         data_root: Prepended to ``images`` and ``image_root``.
         with_mask: Add the outline of each component as a COCO polygon, for mask heads.
@@ -50,8 +53,9 @@ class PseudoBoxDataset(BaseDataset):
     METAINFO = dict(classes=('anomaly', ), palette=[(220, 20, 60)])
 
     def __init__(self, images: str, store: str, rule: dict | None = None, *, boxes: str | None = None,
-                 image_root: str | None = None, data_root: str = '', with_mask: bool = False, held_out: int = 0,
-                 filter_cfg: dict | None = None, return_classes: bool = False, **kwargs: Any):
+                 per_image: float | None = None, image_root: str | None = None, data_root: str = '',
+                 with_mask: bool = False, held_out: int = 0, filter_cfg: dict | None = None,
+                 return_classes: bool = False, **kwargs: Any):
         unknown = set(filter_cfg or ()) - {'filter_empty_gt', 'min_size'}
         if unknown:
             raise ValueError(f'filter_cfg knows "filter_empty_gt" and "min_size", got {sorted(unknown)}')
@@ -60,7 +64,12 @@ class PseudoBoxDataset(BaseDataset):
                              'them and set the other to None')
         if with_mask and rule is None:
             raise ValueError('with_mask=True needs a box rule: give rule=dict(type=...)')
+        if per_image is not None:
+            check_per_image(per_image)
+            if rule is None and boxes is None:
+                raise ValueError(f'per_image={per_image} chooses among boxes: give rule=dict(type=...) or boxes')
         self.images, self.store_path, self.image_root, self.boxes = images, store, image_root, boxes
+        self.per_image = per_image
         self.rule, self.with_mask, self.held_out = rule, with_mask, held_out
         self.return_classes = return_classes
         kwargs.setdefault('data_prefix', {})
@@ -114,6 +123,9 @@ class PseudoBoxDataset(BaseDataset):
             source = self.boxes or dict(self.rule or {})['type']
             raise ValueError(f'no pseudo box in any of {len(records)} images ({source}); '
                              f'lower the threshold of the rule, or look at the maps in {self.store_path}')
+        if self.per_image is not None:
+            boxes = keep_strongest({record.name: boxes[record.name] for record in records}, self.per_image)
+            counts = [len(each.boxes) for each in boxes.values()]
         empty = sum(count == 0 for count in counts)
         print_log(f'{sum(counts)} pseudo boxes in {len(counts)} images, {empty} images without', logger='current')
         return boxes

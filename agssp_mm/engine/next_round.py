@@ -15,12 +15,13 @@ from mmengine.registry import TASK_UTILS
 from agssp_mm.engine.data_origin import mappings
 from agssp_mm.engine.launch import load_config
 from agssp_mm.engine.detecting import detect_boxes
-from agssp_mm.engine.relabel import build_trained, detections_to_coco, keep_strongest
+from agssp_mm.engine.relabel import build_trained, detections_to_coco
 from agssp_mm.images import ImageList
 from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.boxes import PseudoBoxes
 from agssp_mm.maps.coco import read_pseudo_boxes, write_coco
 from agssp_mm.maps.store import MapStore
+from agssp_mm.maps.strongest import keep_strongest
 
 
 def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageList, store: str | Path,
@@ -69,8 +70,10 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
     model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     loader, parts = _loader(config), Path(f'{out}.parts')
     run = _run_key(config, checkpoint, present, image_size, loader)
-    boxes = keep_strongest(detect_boxes(model, present, image_size, batch_size, loader, workers, parts / run),
-                           per_image)
+    found = detect_boxes(model, present, image_size, batch_size, loader, workers, parts / run)
+    if not any(len(each.boxes) for each in found.values()):
+        raise ValueError(f'the detector finds nothing in any of {len(found)} images; train stage 2 for longer')
+    boxes = keep_strongest(found, per_image)
     sizes = {name: (records[name].height, records[name].width) for name in boxes}
     write_coco(out, detections_to_coco(boxes, sizes, dict(
         description='pseudo boxes made by a pretrained detector', checkpoint=Path(checkpoint).name,
@@ -106,7 +109,8 @@ def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
     else:
         raise ValueError('how many boxes to keep is not known, because the config does not train on '
                          'PseudoBoxDataset; give per_image (--per-image)')
-    return float(np.mean([len(boxes[name].boxes) for name in names]))
+    found = float(np.mean([len(boxes[name].boxes) for name in names]))
+    return min(found, dataset.get('per_image') or found)
 
 
 def _training_size(config: Config) -> int:

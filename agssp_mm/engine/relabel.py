@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -38,29 +37,11 @@ def build_trained(config: Config, checkpoint: str | Path, device: str = 'cpu') -
 
 def _drop_score_thresholds(test_cfg: Any) -> None:
     """Keep what detectors usually drop as too uncertain: after a short training few scores are high, and
-    :func:`keep_strongest` chooses by rank."""
+    :func:`agssp_mm.maps.strongest.keep_strongest` chooses by rank."""
     for key, value in test_cfg.items() if isinstance(test_cfg, Mapping) else ():
         if key == 'score_thr':
             test_cfg[key] = 0.0
         _drop_score_thresholds(value)
-
-
-def keep_strongest(boxes: Mapping[str, PseudoBoxes], per_image: float) -> dict[str, PseudoBoxes]:
-    """Keep the best-scored boxes of all images together, so many that there are ``per_image`` on average.
-
-    One count replaces a threshold on scores, which no label is there to choose.
-
-    Raises:
-        ValueError: If ``per_image`` is not positive, or there is no box at all.
-    """
-    if not per_image > 0:
-        raise ValueError(f'per_image is the mean number of boxes per image and must be > 0, got {per_image}')
-    scores = np.sort(np.concatenate([each.scores for each in boxes.values()]))[::-1]
-    if not len(scores):
-        raise ValueError(f'the detector finds nothing in any of {len(boxes)} images; train stage 2 for longer')
-    least = scores[min(max(round(per_image * len(boxes)), 1), len(scores)) - 1]
-    kept = {name: each.scores >= least for name, each in boxes.items()}
-    return {name: PseudoBoxes(each.boxes[kept[name]], each.scores[kept[name]], []) for name, each in boxes.items()}
 
 
 def detections_to_coco(boxes: Mapping[str, PseudoBoxes], sizes: Mapping[str, tuple[int, int]],

@@ -70,6 +70,18 @@ def test_the_size_is_that_of_the_training_unless_it_is_given(trained, image_fold
     assert json.loads((tmp_path / 'out.json').read_text())['info']['image_size'] == 64
 
 
+@pytest.mark.parametrize('chosen, kept', [(dict(), 12), (dict(per_image=0.25), 3), (dict(per_image=9), 12)])
+def test_as_many_boxes_as_the_training_had(trained, image_folder, toy_teacher, tmp_path, chosen, kept):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    config = Config.fromfile(trained[0])
+    config.train_dataloader = dict(dataset=dict(  # one box in each of the 12 images
+        type='PseudoBoxDataset', rule=dict(type='PaperBoxRule', offset=20.0), pipeline=[], **chosen))
+    config.dump(trained[0])
+    assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
+                 '--image-size', '64', '--device', 'cpu']) == 0
+    assert len(json.loads((tmp_path / 'out.json').read_text())['annotations']) == kept
+
+
 def test_a_size_that_is_no_square_is_asked_for(trained, image_folder, toy_teacher, tmp_path, capsys):
     generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
     config = Config.fromfile(trained[0])

@@ -177,3 +177,25 @@ def test_names_of_classes_for_detectors_that_read_them(image_folder, store):
     info = build(image_folder, store, return_classes=True).get_data_info(0)
     assert (info['text'], info['custom_entities']) == (('anomaly', ), True)
     assert 'text' not in build(image_folder, store).get_data_info(0)
+
+
+def test_the_best_boxes_of_the_whole_set(image_folder, store, tmp_path, monkeypatch):
+    maps, rule = MapStore.open(store), PaperBoxRule(offset=20.0)
+    made = load_or_make_boxes(maps, rule)  # one box each, all of one score
+    found = {name: each._replace(scores=np.array([number / 16], np.float32))
+             for number, (name, each) in enumerate(made.items(), 1)}
+    monkeypatch.setattr('agssp_mm.datasets.pseudo_box_dataset.load_or_make_boxes', lambda *_: found)
+    infos = list(build(image_folder, store, per_image=0.5, with_mask=True))
+    kept = [instance for info in infos for instance in info['instances']]
+    assert len(infos) == 12 and sorted(each['score'] * 16 for each in kept) == [7, 8, 9, 10, 11, 12]
+    assert all(instance['mask'] for instance in kept)
+    write_coco(tmp_path / 'boxes.json', boxes_to_coco(found, maps.index, rule))
+    finished = build(image_folder, store, rule=None, boxes=str(tmp_path / 'boxes.json'), per_image=0.5)
+    assert [len(info['instances']) for info in finished] == [len(info['instances']) for info in infos]
+    # what is held out takes no part in the choice
+    trained_on = build(image_folder, store, per_image=0.5, held_out=4)
+    assert sum(len(info['instances']) for info in trained_on) == 4
+    with pytest.raises(ValueError, match='must be > 0, got 0'):
+        build(image_folder, store, per_image=0)
+    with pytest.raises(ValueError, match='chooses among boxes'):
+        build(image_folder, store, rule=None, per_image=1.0)

@@ -4,26 +4,13 @@ import numpy as np
 import pytest
 
 from agssp_mm.engine.detecting import _without_nests
-from agssp_mm.engine.relabel import detections_to_coco, keep_strongest
+from agssp_mm.engine.relabel import detections_to_coco
 from agssp_mm.maps.boxes import PseudoBoxes
 
 
 def found(*rows):
     boxes = [row[:4] for row in rows]
     return PseudoBoxes.of(boxes, [row[4] for row in rows], [[] for _ in rows])
-
-
-def test_strongest_of_all_images_are_kept():
-    boxes = dict(a=found((0, 0, 9, 9, 0.9), (0, 0, 5, 5, 0.5)), b=found((1, 1, 4, 4, 0.4)), c=found(), d=found())
-    kept = keep_strongest(boxes, 0.5)
-    assert {name: each.scores.tolist() for name, each in kept.items()} == dict(
-        a=[pytest.approx(0.9), 0.5], b=[], c=[], d=[])
-    assert kept['a'].boxes.tolist() == [[0, 0, 9, 9], [0, 0, 5, 5]]
-    assert sum(len(each.boxes) for each in keep_strongest(boxes, 10).values()) == 3
-    with pytest.raises(ValueError, match='must be > 0, got 0'):
-        keep_strongest(boxes, 0)
-    with pytest.raises(ValueError, match='nothing in any of 1 images'):
-        keep_strongest(dict(c=found()), 1)
 
 
 def test_nested_tiny_and_protruding_detections():
