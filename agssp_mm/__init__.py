@@ -20,6 +20,7 @@ REGISTERING_MODULES = (
     'datasets.transforms.anomaly_map_generator',
     'datasets.transforms.multi_view_with_maps',
     'datasets.transforms.paste_defects',
+    'datasets.transforms.paste_textures',
     'datasets.transforms.pseudo_proposals',
     'datasets.transforms.load_industrial_image',
     'engine.backbone_start',

@@ -35,6 +35,25 @@ def make_defect(rng: np.random.Generator, shape: tuple[int, int], category: str,
     return _MAKERS[category](rng, shape, angle)
 
 
+def make_blob(rng: np.random.Generator, shape: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
+    """Draw the outline of a blotch at a random place.
+
+    Args:
+        rng: Source of randomness.
+        shape: (height, width) of the image, pixels.
+        size: Smallest and largest radius, as a share of the shorter side.
+
+    Returns:
+        (H, W) float32 in [0, 1], how much of a pixel it covers; one connected part, whose edge may be soft.
+    """
+    radius = _size(rng, shape, *size)
+    radii = (radius, radius * rng.uniform(0.35, 1.0))
+    distance = _ellipse(shape, _centre(rng, shape), radii, rng.uniform(0, np.pi))
+    outline = 0.24 * smooth_noise(rng, shape, (radius / 2.2,) * 2) + 0.09 * smooth_noise(rng, shape, (radius / 8,) * 2)
+    sharpness = radius / rng.uniform(1.5, 6.0)
+    return _largest_part(np.clip((1 - distance + outline) * sharpness + 0.5, 0, 1) * (distance < 1.9))
+
+
 def _size(rng: np.random.Generator, shape: tuple[int, int], low: float, high: float) -> float:
     """Log-uniform size between two fractions of the shorter side, pixels."""
     return float(min(shape) * np.exp(rng.uniform(np.log(low), np.log(high))))

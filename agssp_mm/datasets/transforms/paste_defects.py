@@ -1,18 +1,15 @@
 """Made defects on real surfaces: boxes that are exact and cost nothing."""
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from ..synthetic.defects import CATEGORIES, Defect, make_defect
 from ..synthetic.image import MIN_SIZE, boxes_of, draw_contrast, lay_over
+from .pasting import FEWEST_PIXELS, TRIES, add_boxes, largest_overlap
 
-_FEWEST_PIXELS = 24
-_TRIES = 6  # per defect; a crowded image stays as it is
 _DRAWN_SIDE = 320  # pixels; the time that drawing takes grows with the area, so larger defects are enlarged
 _REACH = 16  # pixels; four standard deviations of the blur in lay_over
 
@@ -73,21 +70,21 @@ class PasteDefects(BaseTransform):
             categories, defects = zip(*pasted, strict=True)
             masks = np.stack([defect.support > 0.5 for defect in defects])
             results['img'] = self._lay_all(rng, results['img'], defects, masks)
-            _add_boxes(results, masks, [self._labels[category] for category in categories])
+            add_boxes(results, masks, [self._labels[category] for category in categories])
         return results
 
     def _choose(self, rng: np.random.Generator, shape: tuple[int, int], boxes: np.ndarray) -> list[tuple[str, Defect]]:
         """Defects that keep away from the boxes and from each other, with their categories."""
         wanted, angle = int(rng.integers(1, self.max_num + 1)), float(rng.integers(2)) * np.pi / 2
         chosen: list[tuple[str, Defect]] = []
-        for _ in range(_TRIES * wanted):
+        for _ in range(TRIES * wanted):
             category = self.categories[rng.integers(len(self.categories))]
             defect = _draw(rng, shape, category, angle)
             mask = defect.support > 0.5
-            if mask.sum() < _FEWEST_PIXELS:
+            if mask.sum() < FEWEST_PIXELS:
                 continue
             box = boxes_of(mask[None])
-            if _largest_overlap(box[0], boxes) <= self.max_overlap:
+            if largest_overlap(box[0], boxes) <= self.max_overlap:
                 boxes = np.concatenate([boxes, box])
                 chosen.append((category, defect))
             if len(chosen) == wanted:
@@ -127,43 +124,3 @@ def _window(defect: Defect) -> tuple[slice, slice]:
     lines = (np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0)))
     rows, columns = (slice(max(int(line[0]) - _REACH, 0), int(line[-1]) + 1 + _REACH) for line in lines)
     return rows, columns
-
-
-def _largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
-    """Largest share that a box covers of another, or another of it, in [0, 1]; 0 without others."""
-    if not len(others):
-        return 0.0
-    sides = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2])
-    common = sides.clip(0).prod(axis=1)
-    smaller = np.minimum((others[:, 2:] - others[:, :2]).prod(axis=1), (box[2:] - box[:2]).prod())
-    return float((common / np.maximum(smaller, 1e-6)).max())
-
-
-def _add_boxes(results: dict[str, Any], masks: np.ndarray, labels: list[int]) -> None:
-    known, count = results['gt_bboxes'], len(masks)
-    results['gt_bboxes'] = type(known)(torch.cat([known.tensor, torch.from_numpy(boxes_of(masks))]))
-    results['gt_bboxes_labels'] = np.append(results['gt_bboxes_labels'], np.array(labels, np.int64))
-    results['gt_ignore_flags'] = np.append(results['gt_ignore_flags'], np.zeros(count, bool))
-    if 'gt_masks' in results:
-        there = results['gt_masks']
-        results['gt_masks'] = type(there).cat([there, _as_masks(masks, there)])
-
-
-def _as_masks(masks: np.ndarray, like: Any) -> Any:
-    """The masks in the form, bitmaps or polygons, of those that are there."""
-    if hasattr(like, 'to_bitmap'):  # polygons
-        return type(like)([_outlines(mask) for mask in masks], *masks.shape[1:])
-    return type(like)(masks.astype(np.uint8), *masks.shape[1:])
-
-
-def _outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """Outer edges of the pixels, not the lines through their centres: exact, and thin parts keep their area.
-
-    OpenCV joins the centres of border pixels. With each pixel twice as long, the first half of one lies at its near
-    edge, the second at its far one.
-    """
-    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    parts = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    edges = [(part[:, 0] + 1) // 2 for part in parts]
-    corners = [edge[(edge != np.roll(edge, 1, axis=0)).any(axis=1)] for edge in edges]
-    return [corner.reshape(-1).astype(np.float64) for corner in corners]

@@ -1,0 +1,53 @@
+"""What transforms that paste onto images share: room between the boxes, and boxes and masks of what was pasted."""
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..synthetic.image import boxes_of
+
+#: A defect of fewer pixels is drawn again.
+FEWEST_PIXELS = 24
+#: Places that are tried per defect; a crowded image stays as it is.
+TRIES = 6
+
+
+def largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
+    """Largest share that a box covers of another, or another of it, in [0, 1]; 0 without others."""
+    if not len(others):
+        return 0.0
+    sides = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2])
+    common = sides.clip(0).prod(axis=1)
+    smaller = np.minimum((others[:, 2:] - others[:, :2]).prod(axis=1), (box[2:] - box[:2]).prod())
+    return float((common / np.maximum(smaller, 1e-6)).max())
+
+
+def add_boxes(results: dict[str, Any], masks: np.ndarray, labels: list[int]) -> None:
+    known, count = results['gt_bboxes'], len(masks)
+    results['gt_bboxes'] = type(known)(torch.cat([known.tensor, torch.from_numpy(boxes_of(masks))]))
+    results['gt_bboxes_labels'] = np.append(results['gt_bboxes_labels'], np.array(labels, np.int64))
+    results['gt_ignore_flags'] = np.append(results['gt_ignore_flags'], np.zeros(count, bool))
+    if 'gt_masks' in results:
+        there = results['gt_masks']
+        results['gt_masks'] = type(there).cat([there, _as_masks(masks, there)])
+
+
+def _as_masks(masks: np.ndarray, like: Any) -> Any:
+    """The masks in the form, bitmaps or polygons, of those that are there."""
+    if hasattr(like, 'to_bitmap'):  # polygons
+        return type(like)([_outlines(mask) for mask in masks], *masks.shape[1:])
+    return type(like)(masks.astype(np.uint8), *masks.shape[1:])
+
+
+def _outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Outer edges of the pixels, not the lines through their centres: exact, and thin parts keep their area.
+
+    OpenCV joins the centres of border pixels. With each pixel twice as long, the first half of one lies at its near
+    edge, the second at its far one.
+    """
+    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    parts = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    edges = [(part[:, 0] + 1) // 2 for part in parts]
+    corners = [edge[(edge != np.roll(edge, 1, axis=0)).any(axis=1)] for edge in edges]
+    return [corner.reshape(-1).astype(np.float64) for corner in corners]
