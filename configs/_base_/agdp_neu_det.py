@@ -12,7 +12,6 @@ train_pipeline = [
     dict(type='RandomResize', scale=image_size, ratio_range=(1.0, 1.5), keep_ratio=True),
     dict(type='RandomCrop', crop_size=image_size),  # passes over images, and crops, without a pseudo box
     dict(type='PasteDefects'),  # exact boxes beside those of the maps; the paper has none
-    dict(type='PasteTextures'),
     dict(type='RandomFlip', prob=[0.33, 0.33], direction=['horizontal', 'vertical']),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs'),

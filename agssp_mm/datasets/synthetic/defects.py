@@ -36,7 +36,7 @@ def make_defect(rng: np.random.Generator, shape: tuple[int, int], category: str,
 
 
 def make_blob(rng: np.random.Generator, shape: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
-    """Draw the outline of a blotch at a random place.
+    """Draw an angular blob at a random place, of an outline that none of the categories has.
 
     Args:
         rng: Source of randomness.
@@ -47,11 +47,16 @@ def make_blob(rng: np.random.Generator, shape: tuple[int, int], size: tuple[floa
         (H, W) float32 in [0, 1], how much of a pixel it covers; one connected part, whose edge may be soft.
     """
     radius = _size(rng, shape, *size)
-    radii = (radius, radius * rng.uniform(0.35, 1.0))
-    distance = _ellipse(shape, _centre(rng, shape), radii, rng.uniform(0, np.pi))
-    outline = 0.24 * smooth_noise(rng, shape, (radius / 2.2,) * 2) + 0.09 * smooth_noise(rng, shape, (radius / 8,) * 2)
-    sharpness = radius / rng.uniform(1.5, 6.0)
-    return _largest_part(np.clip((1 - distance + outline) * sharpness + 0.5, 0, 1) * (distance < 1.9))
+    corners = int(rng.integers(5, 10))
+    turns = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    reach = radius * rng.uniform(0.35, 1.0, corners)
+    points = np.stack([np.cos(turns), np.sin(turns) * rng.uniform(0.35, 1.0)], 1) * reach[:, None]
+    heading = rng.uniform(0, np.pi)
+    turn = np.array([[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]])
+    points = points @ turn.T + np.asarray(_centre(rng, shape))
+    support = np.zeros(shape, np.float32)
+    cv2.fillPoly(support, [np.round(points * 16).astype(np.int32)], 1.0, shift=4)
+    return _largest_part(cv2.GaussianBlur(support, (0, 0), radius * rng.uniform(0.03, 0.12)))
 
 
 def _size(rng: np.random.Generator, shape: tuple[int, int], low: float, high: float) -> float:

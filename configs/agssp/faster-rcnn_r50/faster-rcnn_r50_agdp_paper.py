@@ -3,5 +3,5 @@ _base_ = './faster-rcnn_r50_agdp.py'
 
 model = dict(backbone=dict(frozen_stages=4))
 # Nothing is pasted either.
-pipeline = [step for step in _base_.train_dataloader.dataset.pipeline if not step.type.startswith('Paste')]
+pipeline = [step for step in _base_.train_dataloader.dataset.pipeline if step.type != 'PasteDefects']
 train_dataloader = dict(dataset=dict(pipeline=pipeline))

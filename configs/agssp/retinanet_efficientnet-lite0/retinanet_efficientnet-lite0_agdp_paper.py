@@ -11,5 +11,5 @@ custom_hooks = [
 ]
 find_unused_parameters = True
 # Nothing is pasted either.
-pipeline = [step for step in _base_.train_dataloader.dataset.pipeline if not step.type.startswith('Paste')]
+pipeline = [step for step in _base_.train_dataloader.dataset.pipeline if step.type != 'PasteDefects']
 train_dataloader = dict(dataset=dict(pipeline=pipeline))
