@@ -24,6 +24,13 @@ def largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
 
 
 def add_boxes(results: dict[str, Any], masks: np.ndarray, labels: list[int]) -> None:
+    """Add what was pasted to the boxes of an image, and to its masks where it has any.
+
+    Args:
+        results: With the keys of MMDetection's ``LoadAnnotations``; changed.
+        masks: (N, H, W) bool, the pixels of each, none of them empty.
+        labels: N classes.
+    """
     known, count = results['gt_bboxes'], len(masks)
     results['gt_bboxes'] = type(known)(torch.cat([known.tensor, torch.from_numpy(boxes_of(masks))]))
     results['gt_bboxes_labels'] = np.append(results['gt_bboxes_labels'], np.array(labels, np.int64))
