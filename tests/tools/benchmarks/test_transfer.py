@@ -166,6 +166,17 @@ def test_labels_are_saved_against_the_better_imagenet_row(parts, tmp_path):
         parts['curve'].draw_curve([line(40.0)], tmp_path / 'curve.png')
 
 
+def test_more_starts_than_colours_are_told_apart(parts, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('matplotlib.figure.Figure.savefig', lambda figure, file, **_: drawn.append(figure))
+    lines = [line(40.0 + number, labels=labels, num_labels=count, init='agssp', recipe=f'trained+{number}')
+             for number in range(12) for labels, count in (('few', 60), ('many', 120))]
+    parts['curve'].draw_curve(lines, tmp_path / 'curve.png')
+    [axes] = drawn[0].axes
+    shown = {(container.lines[0].get_color(), container.lines[0].get_marker()) for container in axes.containers}
+    assert len(axes.containers) == len(shown) == 12
+
+
 def test_lines_of_other_image_sizes_are_not_compared(parts):
     grouped = parts['summary'].cells([line(50.0), line(40.0, image_size=192, amp=True, init='agdp', recipe='trained')])
     key = ('steel', 'small, 192 px, mixed precision', 'val', 'train_10pct', ('agdp', 'trained', 4))

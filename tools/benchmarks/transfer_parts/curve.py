@@ -10,6 +10,9 @@ from agssp_mm.files import write_atomically
 from .summary import METRICS, Line, cells, count_labels
 
 
+_COLOURS = 10  # of matplotlib's cycle; after them the next marker tells starts apart
+_MARKERS = 'os^Dv'
+
 #: Per panel and start: (labelled images, mean, standard deviation).
 Panels = dict[str, dict[str, list[tuple[int, float, float]]]]
 
@@ -50,9 +53,10 @@ def draw_curve(lines: Iterable[Line], path: Path) -> None:
         raise ValueError('none of the lines says how many images were labelled (num_labels); nothing to draw')
     figure = Figure(figsize=(7, 4.5 * len(panels)), layout='constrained')
     for axes, (panel, starts) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels.items()):
-        for start, points in starts.items():
+        for number, (start, points) in enumerate(starts.items()):
             sizes, means, spreads = zip(*points)
-            axes.errorbar(sizes, means, yerr=spreads, marker='o', capsize=3, label=start)
+            marker = _MARKERS[number // _COLOURS % len(_MARKERS)]
+            axes.errorbar(sizes, means, yerr=spreads, marker=marker, capsize=3, label=start)
         axes.set(title=panel, xlabel='labelled images', ylabel=METRICS[0], xscale='log')
         every = sorted({size for points in starts.values() for size, _, _ in points})
         axes.set_xticks(every, [str(size) for size in every])
