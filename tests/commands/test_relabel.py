@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from agssp_mm.cli import main
 from agssp_mm.engine import detecting, next_round
 from agssp_mm.images import list_images
+from agssp_mm.maps.boxes import PseudoBoxes
 from agssp_mm.maps.generate import generate_maps
 from mmdet.registry import MODELS
 
@@ -80,6 +81,14 @@ def test_as_many_boxes_as_the_training_had(trained, image_folder, toy_teacher, t
     assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
                  '--image-size', '64', '--device', 'cpu']) == 0
     assert len(json.loads((tmp_path / 'out.json').read_text())['annotations']) == kept
+
+
+def test_a_detector_that_finds_nothing(trained, image_folder, toy_teacher, tmp_path, monkeypatch, capsys):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    monkeypatch.setattr(next_round, 'detect_boxes', lambda *_: {'a.png': PseudoBoxes.of([], [], [])})
+    assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
+                 '--image-size', '64', '--per-image', '1', '--device', 'cpu']) == 2
+    assert 'finds nothing in any of 1 images; train stage 2 for longer' in capsys.readouterr().err
 
 
 def test_a_size_that_is_no_square_is_asked_for(trained, image_folder, toy_teacher, tmp_path, capsys):
