@@ -7,8 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from ..synthetic.defects import CATEGORIES, Defect, make_defect
-from ..synthetic.image import MIN_SIZE, boxes_of, draw_contrast, lay_over
-from .pasting import FEWEST_PIXELS, TRIES, add_boxes, largest_overlap
+from ..synthetic.image import MIN_SIZE, draw_contrast, lay_over
+from .pasting import add_boxes, place
 
 _DRAWN_SIDE = 320  # pixels; the time that drawing takes grows with the area, so larger defects are enlarged
 _REACH = 16  # pixels; four standard deviations of the blur in lay_over
@@ -76,20 +76,13 @@ class PasteDefects(BaseTransform):
     def _choose(self, rng: np.random.Generator, shape: tuple[int, int], boxes: np.ndarray) -> list[tuple[str, Defect]]:
         """Defects that keep away from the boxes and from each other, with their categories."""
         wanted, angle = int(rng.integers(1, self.max_num + 1)), float(rng.integers(2)) * np.pi / 2
-        chosen: list[tuple[str, Defect]] = []
-        for _ in range(TRIES * wanted):
+
+        def draw() -> tuple[tuple[str, Defect], np.ndarray]:
             category = self.categories[rng.integers(len(self.categories))]
             defect = _draw(rng, shape, category, angle)
-            mask = defect.support > 0.5
-            if mask.sum() < FEWEST_PIXELS:
-                continue
-            box = boxes_of(mask[None])
-            if largest_overlap(box[0], boxes) <= self.max_overlap:
-                boxes = np.concatenate([boxes, box])
-                chosen.append((category, defect))
-            if len(chosen) == wanted:
-                break
-        return chosen
+            return (category, defect), defect.support
+
+        return place(draw, wanted, boxes, self.max_overlap)
 
     def _lay_all(self, rng: np.random.Generator, image: np.ndarray, defects: Sequence[Defect],
                  masks: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from ..synthetic.defects import make_blob
-from ..synthetic.image import MIN_SIZE, boxes_of
-from .pasting import FEWEST_PIXELS, TRIES, add_boxes, largest_overlap
+from ..synthetic.image import MIN_SIZE
+from .pasting import add_boxes, place
 
 _AROUND = np.ones((15, 15), np.uint8)  # where the surface that a blob lies on is looked at
 _OWN_LIGHT = (-0.1, 0.7)  # how much of the brightness that a blob comes with it keeps
@@ -76,20 +76,12 @@ class PasteTextures(BaseTransform):
     def _choose(self, rng: np.random.Generator, donors: list[np.ndarray], shape: tuple[int, ...],
                 boxes: np.ndarray) -> list[_Blob]:
         """Blobs that keep away from the boxes and from each other."""
-        wanted, chosen = int(rng.integers(1, self.max_num + 1)), []
-        for _ in range(TRIES * wanted):
+        def draw() -> tuple[_Blob, np.ndarray]:
             content = _turned(rng, donors[int(rng.integers(len(donors)))], shape)
             blob = _Blob(content, make_blob(rng, (shape[0], shape[1]), self.size))
-            mask = blob.support > 0.5
-            if mask.sum() < FEWEST_PIXELS:
-                continue
-            box = boxes_of(mask[None])
-            if largest_overlap(box[0], boxes) <= self.max_overlap:
-                boxes = np.concatenate([boxes, box])
-                chosen.append(blob)
-            if len(chosen) == wanted:
-                break
-        return chosen
+            return blob, blob.support
+
+        return place(draw, int(rng.integers(1, self.max_num + 1)), boxes, self.max_overlap)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(prob={self.prob}, max_num={self.max_num}, size={self.size}, '

@@ -1,5 +1,6 @@
 """What transforms that paste onto images share: room between the boxes, and boxes and masks of what was pasted."""
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -7,13 +8,38 @@ import torch
 
 from ..synthetic.image import boxes_of
 
-#: A defect of fewer pixels is drawn again.
-FEWEST_PIXELS = 24
-#: Places that are tried per defect; a crowded image stays as it is.
-TRIES = 6
+_FEWEST_PIXELS = 24  # what has fewer is drawn again
+_TRIES = 6  # per piece; a crowded image stays as it is
+
+Piece = TypeVar('Piece')
 
 
-def largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
+def place(draw: Callable[[], tuple[Piece, np.ndarray]], wanted: int, boxes: np.ndarray,
+          max_overlap: float) -> list[Piece]:
+    """Draw pieces until so many keep away from the boxes and from each other, or there is no room.
+
+    Args:
+        draw: Makes one piece at a random place, and says how much of each pixel it covers: (H, W) in [0, 1].
+        wanted: Number of pieces.
+        boxes: (N, 4) xyxy in pixels.
+        max_overlap: Largest share that a piece may cover of a box, or a box of it, in [0, 1].
+    """
+    chosen: list[Piece] = []
+    for _ in range(_TRIES * wanted):
+        piece, support = draw()
+        mask = support > 0.5
+        if mask.sum() < _FEWEST_PIXELS:
+            continue
+        box = boxes_of(mask[None])
+        if _largest_overlap(box[0], boxes) <= max_overlap:
+            boxes = np.concatenate([boxes, box])
+            chosen.append(piece)
+        if len(chosen) == wanted:
+            break
+    return chosen
+
+
+def _largest_overlap(box: np.ndarray, others: np.ndarray) -> float:
     """Largest share that a box covers of another, or another of it, in [0, 1]; 0 without others."""
     if not len(others):
         return 0.0
