@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from ..maps.box_cache import load_or_make_boxes
 from ..maps.box_quality import (IOU_THRESHOLDS, BoxQuality, TrueBoxes, judge_boxes, match_names,
                                 read_true_boxes)
-from ..maps.boxes import BoxRule
+from ..maps.boxes import BoxRule, PseudoBoxes
 from ..maps.coco import boxes_to_coco, write_coco
 from ..maps.store import MapStore
+from ..maps.strongest import check_per_image, keep_strongest
 from .options import add_rule_arguments, build_rule, rule_names
 
 SUMMARY = 'make pseudo boxes from a map store, as COCO JSON, and judge them where true boxes are at hand'
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('store', help='folder of the map store')
     parser.add_argument('out', help='COCO JSON to write')
     add_rule_arguments(parser)
+    parser.add_argument('--per-image', type=float,
+                        help='keep the best boxes of all images together, so many per image on average, as '
+                             'PseudoBoxDataset(per_image=...) does (default: all)')
     parser.add_argument('--annotations', metavar='COCO',
                         help='true boxes: print recall and precision of every rule; nothing else is done with them')
 
@@ -25,23 +29,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the boxes; print how many there are, and with annotations how good."""
     rule = build_rule(args.rule, args.rule_options)
+    if args.per_image is not None:
+        check_per_image(args.per_image)
     truth = read_true_boxes(args.annotations) if args.annotations else None
     store = MapStore.open(args.store)
     if truth is not None:
         truth = match_names([record.name for record in store.index], truth)  # now, and not after the boxes
-    boxes = load_or_make_boxes(store, rule)
-    write_coco(args.out, boxes_to_coco(boxes, store.index, rule))
+    boxes = _boxes_of(store, rule, args.per_image)
+    coco = boxes_to_coco(boxes, store.index, rule)
+    if args.per_image is not None:
+        coco['info']['per_image'] = args.per_image
+    write_coco(args.out, coco)
     counts = [len(found.boxes) for found in boxes.values()]
     print(f'{sum(counts)} pseudo boxes in {len(counts)} images, {counts.count(0)} images without: {args.out}')
     if truth is not None:
-        print(compare_rules(store, args.rule, rule, truth))
+        print(compare_rules(store, args.rule, rule, truth, args.per_image))
     return 0
 
 
-def compare_rules(store: MapStore, chosen: str, rule: BoxRule, truth: Mapping[str, TrueBoxes]) -> str:
+def _boxes_of(store: MapStore, rule: BoxRule, per_image: float | None) -> dict[str, PseudoBoxes]:
+    boxes = load_or_make_boxes(store, rule)
+    return boxes if per_image is None or not any(len(each.boxes) for each in boxes.values()) \
+        else keep_strongest(boxes, per_image)
+
+
+def compare_rules(store: MapStore, chosen: str, rule: BoxRule, truth: Mapping[str, TrueBoxes],
+                  per_image: float | None = None) -> str:
     """Judge the chosen rule and all others, these with their default settings, side by side."""
     rules = {name: rule if name == chosen else build_rule(name, {}) for name in rule_names()}
-    judged = {name: judge_boxes(load_or_make_boxes(store, each), truth) for name, each in rules.items()}
+    judged = {name: judge_boxes(_boxes_of(store, each, per_image), truth) for name, each in rules.items()}
     some = judged[chosen]
     lines = [(f'{measure} at IoU {threshold}', *(getattr(quality, measure)[threshold] for quality in judged.values()))
              for threshold in IOU_THRESHOLDS for measure in ('recall', 'precision')]

@@ -74,7 +74,20 @@ def test_chosen_rule_takes_its_options(store, annotations, tmp_path, capsys):
     assert [annotation['bbox'] for annotation in coco['annotations']] == [[8, 6, 20, 12], [7, 5, 22, 14]]
 
 
+def test_per_image_keeps_the_best_boxes_of_all_images_together(store, annotations, tmp_path, capsys):
+    out = tmp_path / 'boxes.json'
+    assert main(['make-boxes', str(store), str(out), '--per-image', '0.5', '--annotations', str(annotations)]) == 0
+    printed = capsys.readouterr().out
+    assert '1 pseudo boxes in 2 images, 1 images without' in printed
+    assert table_of(printed)['boxes per image'] == ['0.500', '0.500']  # the other rules keep as many
+    coco = json.loads(out.read_text())
+    names = {image['id']: image['file_name'] for image in coco['images']}
+    assert [names[each['image_id']] for each in coco['annotations']] == ['bright.png']
+    assert len(coco['images']) == 2 and coco['info']['per_image'] == 0.5
+
+
 @pytest.mark.parametrize('arguments, message', [
+    (['--per-image', '0'], 'per_image is the mean number of boxes per image and must be > 0, got 0'),
     (['--rule', 'magic'], "unknown box rule 'magic'; there are: component-tree, paper"),
     (['--rule-options', 'offest=1'], "box rule 'component-tree' refuses the settings {'offest': 1}"),
     (['--rule', 'paper', '--rule-options', 'offset=-1'], 'offset is subtracted from the mean peak'),
