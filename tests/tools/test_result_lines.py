@@ -96,9 +96,11 @@ def test_results_and_readme_quote_the_tiles(table):
     assert {one[6] for one in (row, base, whole, whole_base)} == {'5'}
     assert f'{base50} mAP50 from ImageNet and {map50} pretrained, {row[9]}, and {base_map} and {m_ap} mAP, {row[10]}.' \
         in results
-    assert f'pay at this size: {row[9]} mAP50 and {row[10]} mAP with 113 labelled, {whole[9]} and {whole[10]} with' in readme
+    assert f'pay at this size: {row[9]} mAP50 and {row[10]} mAP with 113 labelled, {whole[9]} and {whole[10]} with' \
+        in readme
     (map50, m_ap), (base50, base_map) = ((one[7].split()[0], one[8].split()[0]) for one in (whole, whole_base))
-    assert f'{base50} and {base_map} from ImageNet, {map50} and {m_ap} pretrained, {whole[9]} and {whole[10]}.' in results
+    assert f'{base50} and {base_map} from ImageNet, {map50} and {m_ap} pretrained, {whole[9]} and {whole[10]}.' \
+        in results
 
 
 def test_results_count_the_gain_against_the_better_imagenet_row(table_without_crops):
