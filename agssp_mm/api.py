@@ -24,6 +24,7 @@ from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_cl
                                      read_classes)
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
+from agssp_mm.recipes.small_boxes import small_box_note
 from agssp_mm.recipes.start_weights import resolve_start, start_notes
 from agssp_mm.teachers.placing import choose_device
 from agssp_mm.version import __version__
@@ -214,6 +215,8 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
     if settings.train_annotations == settings.val_annotations:
         notes = (*notes, 'the fine-tuning is measured on the very images that it trains on, which says little about '
                          'others; give val_annotations (--val-annotations)')
+    if settings.num_labelled:  # else the path is a placeholder
+        notes = (*notes, *filter(None, [small_box_note(settings.train_annotations, settings.image_size)]))
     if reason and rounds > 1:
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')

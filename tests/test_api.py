@@ -24,6 +24,7 @@ from agssp_mm.maps.generate import generate_maps
 from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import running, write_config
 from agssp_mm.recipes.building import build
+from agssp_mm.recipes.small_boxes import small_box_note
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
 from agssp_mm.teachers.texture import TextureTeacher
 from mmengine.hub import get_config
@@ -121,7 +122,9 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations, finetune_epochs=7, **SMALL)
     assert Config.fromfile(out / 'finetune.py').train_cfg.max_epochs == 7
     assert Config.fromfile(out / 'finetune.py').val_dataloader.dataset.ann_file == str(annotations)
-    assert 'note: the fine-tuning is measured on the very images that it trains on' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'note: the fine-tuning is measured on the very images that it trains on' in printed
+    assert f'note: {small_box_note(annotations, 64)}' in printed
     assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
 
 
