@@ -21,7 +21,7 @@ from agssp_mm.maps.box_cache import load_or_make_boxes
 from agssp_mm.maps.boxes import PseudoBoxes
 from agssp_mm.maps.coco import read_pseudo_boxes, write_coco
 from agssp_mm.maps.store import MapStore
-from agssp_mm.maps.strongest import keep_strongest
+from agssp_mm.maps.strongest import check_per_image, keep_strongest
 
 
 def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageList, store: str | Path,
@@ -54,6 +54,8 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
         ValueError: If the store does not cover the images, the checkpoint does not fit the config, the detector finds
             nothing, or the config does not tell ``per_image`` or ``image_size``, which are not given.
     """
+    if per_image is not None:
+        check_per_image(per_image)
     config = load_config(config)
     maps = MapStore.open(store)
     records = {record.name: record for record in maps.index}
@@ -104,11 +106,16 @@ def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
     dataset = _inner_dataset(config)
     if dataset.get('boxes'):
         boxes = read_pseudo_boxes(dataset.boxes)
+        missing = [name for name in names if name not in boxes]
+        if missing:
+            raise ValueError(f'{len(missing)} of {len(names)} images are not in {dataset.boxes}, the boxes that the '
+                             f'config trains on, e.g. {missing[:3]}; give the images that it was trained on')
     elif dataset.get('rule'):
         boxes = load_or_make_boxes(maps, TASK_UTILS.build(dataset.rule))
     else:
-        raise ValueError('how many boxes to keep is not known, because the config does not train on '
-                         'PseudoBoxDataset; give per_image (--per-image)')
+        raise ValueError('how many boxes to keep is not known, because the config trains on no '
+                         'PseudoBoxDataset with a rule or boxes; give the config of stage 2, or per_image '
+                         '(--per-image)')
     found = float(np.mean([len(boxes[name].boxes) for name in names]))
     return min(found, dataset.get('per_image') or found)
 

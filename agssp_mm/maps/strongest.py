@@ -1,4 +1,5 @@
 """A choice among the pseudo boxes of many images that needs no label: so many per image on average, best first."""
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,10 +11,10 @@ def check_per_image(per_image: float) -> None:
     """Refuse a number of boxes per image that is none.
 
     Raises:
-        ValueError: If it is not positive.
+        ValueError: If it is not positive and finite.
     """
-    if not per_image > 0:
-        raise ValueError(f'per_image is the mean number of boxes per image and must be > 0, got {per_image}')
+    if not 0 < per_image < math.inf:
+        raise ValueError(f'per_image is the mean number of boxes per image and must be > 0 and finite, got {per_image}')
 
 
 def keep_strongest(boxes: Mapping[str, PseudoBoxes], per_image: float) -> dict[str, PseudoBoxes]:

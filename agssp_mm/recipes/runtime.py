@@ -58,10 +58,10 @@ def write_config(config: Config, path: str | Path, comments: list[str]) -> None:
     Args:
         config: The config.
         path: File to write, atomically.
-        comments: Lines put on top.
+        comments: Lines put on top; those with line breaks inside become several, all of them comments.
     """
     with contextlib.redirect_stderr(io.StringIO()):  # yapf
         text = config.pretty_text
-    head = ''.join(f'# {line}\n' for line in comments)
+    head = ''.join(f'# {line}\n' for comment in comments for line in comment.splitlines())
     with write_atomically(path) as file:
         file.write(f'{head}{text}'.encode())

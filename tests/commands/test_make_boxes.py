@@ -87,7 +87,7 @@ def test_per_image_keeps_the_best_boxes_of_all_images_together(store, annotation
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--per-image', '0'], 'per_image is the mean number of boxes per image and must be > 0, got 0'),
+    (['--per-image', '0'], 'per_image is the mean number of boxes per image and must be > 0 and finite, got 0'),
     (['--rule', 'magic'], "unknown box rule 'magic'; there are: component-tree, paper"),
     (['--rule-options', 'offest=1'], "box rule 'component-tree' refuses the settings {'offest': 1}"),
     (['--rule', 'paper', '--rule-options', 'offset=-1'], 'offset is subtracted from the mean peak'),

@@ -83,6 +83,27 @@ def test_as_many_boxes_as_the_training_had(trained, image_folder, toy_teacher, t
     assert len(json.loads((tmp_path / 'out.json').read_text())['annotations']) == kept
 
 
+@pytest.mark.parametrize('arguments, dataset, message', [
+    (['--per-image', '0'], dict(rule=dict(type='PaperBoxRule')), 'must be > 0 and finite, got 0'),
+    ([], dict(rule=None), 'trains on no PseudoBoxDataset with a rule or boxes; give the config of stage 2'),
+    ([], dict(rule=None, boxes='few.json'), '11 of 12 images are not in'),
+])
+def test_what_cannot_be_kept_is_told_before_it_looks(trained, image_folder, toy_teacher, tmp_path, monkeypatch,
+                                                     capsys, arguments, dataset, message):
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    monkeypatch.setattr(next_round, 'detect_boxes', lambda *_: pytest.fail('the detector looked'))
+    monkeypatch.chdir(tmp_path)
+    first = list_images(image_folder)[0].name
+    (tmp_path / 'few.json').write_text(json.dumps(dict(images=[dict(id=1, file_name=first)], annotations=[],
+                                                       categories=[dict(id=1, name='anomaly')])))
+    config = Config.fromfile(trained[0])
+    config.train_dataloader = dict(dataset=dict(type='PseudoBoxDataset', pipeline=[], **dataset))
+    config.dump(trained[0])
+    assert main(['relabel', *trained, str(image_folder), str(tmp_path / 'maps'), str(tmp_path / 'out.json'),
+                 '--image-size', '64', '--device', 'cpu', *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_detector_that_finds_nothing(trained, image_folder, toy_teacher, tmp_path, monkeypatch, capsys):
     generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
     monkeypatch.setattr(next_round, 'detect_boxes', lambda *_: {'a.png': PseudoBoxes.of([], [], [])})

@@ -185,3 +185,7 @@ def test_foreign_folder_and_bad_counts_are_refused(tmp_path):
         make_dataset(tmp_path, 4, 32)
     with pytest.raises(ValueError, match='4 images cannot hold 3 for validation and 2 labelled ones'):
         make_dataset(tmp_path / 'set', 4, 32, num_val=3, num_labelled=2)
+    for bad in (dict(size=31), dict(size=(64, 8)), dict(seed=-1), dict(clean_share=2)):
+        with pytest.raises(ValueError, match=r'at least 32 pixels, seed is >= 0 and clean_share lies in \[0, 1\]'):
+            make_dataset(tmp_path / 'set', 4, **{'size': 32, **bad})
+    assert not (tmp_path / 'set').exists()  # nothing that the next call would take for another set

@@ -27,7 +27,8 @@ def test_at_most_all_at_least_one_and_equal_scores_together():
 
 
 def test_what_cannot_be_kept():
-    with pytest.raises(ValueError, match='must be > 0, got 0'):
-        keep_strongest(dict(a=found((0, 0, 9, 9, 0.5))), 0)
+    for per_image in (0, float('inf'), float('nan')):
+        with pytest.raises(ValueError, match=f'must be > 0 and finite, got {per_image}'):
+            keep_strongest(dict(a=found((0, 0, 9, 9, 0.5))), per_image)
     with pytest.raises(ValueError, match='no box in any of 1 images'):
         keep_strongest(dict(c=found()), 1)

@@ -465,6 +465,12 @@ def test_files_load_on_their_own_and_say_what_they_are(shrunk, settings, tmp_pat
     assert found.train_dataloader.dataset.metainfo.classes == CLASSES
 
 
+def test_names_with_line_breaks_stay_comments(tmp_path):
+    write_config(Config(dict(found=1)), tmp_path / 'agdp.py', ["too small: 'a\nfound = 2  #'"])
+    assert (tmp_path / 'agdp.py').read_text().startswith("# too small: 'a\n# found = 2  #'\n")
+    assert Config.fromfile(tmp_path / 'agdp.py').found == 1
+
+
 @pytest.mark.parametrize('setting, message', [
     (dict(agbp_epochs=-1), 'agbp_epochs must be at least 0, got -1'),
     (dict(image_size=16), 'image_size must be at least 32'),

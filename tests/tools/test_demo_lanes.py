@@ -3,6 +3,7 @@ import contextlib
 import io
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,24 @@ def test_after_an_error_nothing_new_starts_and_it_is_raised():
     with pytest.raises(RuntimeError, match='no disk space'):
         run_in_lanes([fail, lambda: done.append('chain')], [], [lambda: done.append('after')], lanes=1)
     assert done == []
+
+
+def test_an_error_beside_the_chain_stops_the_chain_too():
+    done, failed = [], threading.Event()
+
+    def fail():
+        failed.set()
+        raise RuntimeError('no disk space')
+
+    def outlast():
+        assert failed.wait(timeout=30)
+        time.sleep(0.2)
+        done.append('first')
+
+    with pytest.raises(RuntimeError, match='no disk space'):
+        run_in_lanes([outlast, lambda: done.append('second')], [fail, lambda: done.append('beside')],
+                     [lambda: done.append('after')], lanes=2)
+    assert done == ['first']
 
 
 def test_a_line_is_kept_until_the_other_lane_has_ended_its_silence(capsys):

@@ -152,7 +152,7 @@ def test_description_of_a_training_does_not_depend_on_the_folder(monkeypatch):
         monkeypatch.setenv('AGSSP_DEMO_DIR', folder)
         return describe(config, options or {})
 
-    assert describe_in('here/demo') == describe_in('/elsewhere')
+    assert describe_in('here/demo') == describe_in('/elsewhere') == describe_in('/prüf/demo') == describe_in('.')
     assert describe_in('here/demo') != describe_in('here/demo', {'train_cfg.max_epochs': 1})
 
 

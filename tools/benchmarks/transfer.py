@@ -21,7 +21,7 @@ from transfer_parts.curve import draw_curve  # noqa: E402
 from transfer_parts.grid import INITS, RECIPES, Run, make_grid, options_of  # noqa: E402
 from transfer_parts.leaks import check_apart, check_names, check_unseen  # noqa: E402
 from transfer_parts.records import append_line, is_done, read_lines, versions  # noqa: E402
-from transfer_parts.stages import Bench, count_images, finetune, metrics_of, pretrain  # noqa: E402
+from transfer_parts.stages import Bench, check_configs, count_images, finetune, metrics_of, pretrain  # noqa: E402
 from transfer_parts.summary import format_summary  # noqa: E402
 
 from agssp_mm.checkpoints.reading import sha256  # noqa: E402
@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     runs = make_grid(args.init, args.labels, args.seeds, args.pretrain_seeds, dataset=args.dataset, split=args.split,
                      detector=args.detector, recipe=args.recipe, epochs=args.epochs, image_size=args.image_size,
                      amp=args.amp)
+    for one in runs:
+        check_configs(one)
     lines = read_lines([args.out])
     left = [one for one in runs if not is_done(one, lines, options_of(one, bench.options))]
     print(f'{len(runs)} runs, {len(runs) - len(left)} of them done', flush=True)

@@ -37,11 +37,12 @@ def run_in_lanes(chain: Sequence[Job], beside: Iterable[Job], after: Iterable[Jo
         after: Need the whole chain; they start in this order, after those beside.
         lanes: Jobs at a time.
     """
+    failed = threading.Event()
     with ThreadPoolExecutor(lanes) as pool:
-        chained = pool.submit(_run_all, chain)
-        jobs = [chained, *(pool.submit(job) for job in beside)]
+        chained = pool.submit(_run_all, chain, failed)
+        jobs = [chained, *(pool.submit(_run_all, [job], failed) for job in beside)]
         # The chain was handed in first: a job that waits for it holds a lane, but never the lane of the chain.
-        jobs += [pool.submit(_run_after, chained.result, job) for job in after]
+        jobs += [pool.submit(_run_all, [chained.result, job], failed) for job in after]
         try:
             wait(jobs, return_when=FIRST_EXCEPTION)
         finally:
@@ -51,11 +52,13 @@ def run_in_lanes(chain: Sequence[Job], beside: Iterable[Job], after: Iterable[Jo
             job.result()
 
 
-def _run_all(jobs: Sequence[Job]) -> None:
+def _run_all(jobs: Sequence[Job], failed: threading.Event) -> None:
+    """One by one, until one fails here or in another lane."""
     for job in jobs:
-        job()
-
-
-def _run_after(wait_for: Job, job: Job) -> None:
-    wait_for()
-    job()
+        if failed.is_set():
+            return
+        try:
+            job()
+        except BaseException:
+            failed.set()
+            raise

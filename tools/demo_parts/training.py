@@ -33,8 +33,9 @@ class TrainingError(RuntimeError):
 
 def describe(config: Path, options: Mapping[str, Any]) -> str:
     """What a training depends on: its whole config with the options, as text without the demo's folder."""
-    text = json.dumps(load_config(config, options).to_dict(), sort_keys=True)
-    return text.replace(os.environ['AGSSP_DEMO_DIR'], '')
+    text = json.dumps(load_config(config, options).to_dict(), sort_keys=True, ensure_ascii=False)
+    # only at the start of a value, so that a short name such as "." is not taken out of others
+    return text.replace(f'"{os.environ["AGSSP_DEMO_DIR"]}', '"')
 
 
 def train(config: Path, options: Mapping[str, Any], folder: Path, label: str = '') -> None:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ...files import write_atomically
 from .defects import CATEGORIES
-from .image import SyntheticImage, make_image
+from .image import MIN_SIZE, SyntheticImage, make_image
 
 _SETTINGS, _LABELS = 'dataset.json', 'labels.jsonl'
 #: Raised whenever the same seed gives other bytes.
@@ -51,6 +51,9 @@ def make_dataset(folder: str | Path, num_images: int, size: int | tuple[int, int
         raise ValueError(f'{num_images} images cannot hold {num_val} for validation and {num_labelled} '
                          'labelled ones for training; at least one image must be left for training')
     height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < MIN_SIZE or seed < 0 or not 0 <= clean_share <= 1:
+        raise ValueError(f'images have sides of at least {MIN_SIZE} pixels, seed is >= 0 and clean_share lies in '
+                         f'[0, 1]; got {height} x {width}, {seed} and {clean_share}')
     settings = dict(version=_VERSION, num_images=num_images, height=height, width=width, seed=seed,
                     num_val=num_val, num_labelled=num_labelled, clean_share=clean_share)
     _start(folder, settings)

@@ -332,6 +332,8 @@ def test_labelled_images_that_are_measured_on_stop_the_grid(steel, tmp_path):
     (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel'], 'need --store'),
     (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel', '--init', 'coco'], 'needs --coco FILE'),
     (['--summary', 'gone.jsonl'], 'gone.jsonl is no file'),
+    (['--out', 'x.jsonl', '--split', 'val', '--dataset', 'steel', '--init', 'random', '--detector', 'faster-rcnn_r50',
+      '--dry-run'], 'the benchmark needs the configs of a detector that end in _imagenet'),
     (['--out', 'x.jsonl', '--curve', 'curve.png'], 'go with --summary'),
 ])
 def test_bad_input_is_one_line(steel, tmp_path, arguments, message):

@@ -188,10 +188,28 @@ def count_images(bench: Bench, run: Run) -> int:
     return len(_read_labels(bench, run)['images'])
 
 
+def check_configs(run: Run) -> None:
+    """Refuse a run of which a config is missing, before its first training.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+    """
+    agdp = AGDP_CONFIGS[run.recipe.split('+')[0]] if run.recipe else 'agdp'
+    stages = dict(agbp=['agbp'], agdp=[agdp], agssp=['agbp', agdp], oracle=[agdp]).get(run.init, [])
+    for stage in ('imagenet', *stages):  # every fine-tuning is that of the ImageNet row
+        if not config_path(run.detector, stage).is_file():
+            raise FileNotFoundError(f'there is no {config_path(run.detector, stage)}; the benchmark needs the configs '
+                                    'of a detector that end in _imagenet (the fine-tuning of every row), _agbp and '
+                                    '_agdp')
+
+
+def config_path(detector: str, stage: str) -> Path:
+    """Where the config of a stage lies."""
+    return CONFIGS / detector / f'{detector}_{stage}.py'
+
+
 def _config(bench: Bench, run: Run, stage: str) -> Config:
-    path = CONFIGS / run.detector / f'{run.detector}_{stage}.py'
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no {path}; the benchmark needs the configs of all stages of a detector')
+    path = config_path(run.detector, stage)
     cfg = load_config(path)
     for loader in filter(None, (cfg.train_dataloader, cfg.get('val_dataloader'), cfg.get('test_dataloader'))):
         _set_image_size(loader.dataset.pipeline, run.image_size)
