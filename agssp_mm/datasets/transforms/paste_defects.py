@@ -8,7 +8,7 @@ from mmengine.registry import TRANSFORMS
 
 from ..synthetic.defects import CATEGORIES, Defect, make_defect
 from ..synthetic.image import MIN_SIZE, draw_contrast, lay_over
-from .pasting import add_boxes, place
+from .pasting import add_boxes, is_seen, place
 
 _DRAWN_SIDE = 320  # pixels; the time that drawing takes grows with the area, so larger defects are enlarged
 _REACH = 16  # pixels; four standard deviations of the blur in lay_over
@@ -30,7 +30,8 @@ class PasteDefects(BaseTransform):
     stay as they are.
 
     Args:
-        prob: Share of the images that get defects, in [0, 1].
+        prob: Share of the images that get defects, in [0, 1]; one that would not show, on black or overexposed metal,
+            is left out.
         max_num: Number of defects that such an image gets at most, evenly drawn from 1 on.
         categories: Kinds to draw from, of ``agssp_mm.datasets.synthetic.CATEGORIES``.
         contrast: Smallest and largest contrast, as a share of the brightness around; what the roughness asks for comes
@@ -69,8 +70,9 @@ class PasteDefects(BaseTransform):
         if pasted:
             categories, defects = zip(*pasted, strict=True)
             masks = np.stack([defect.support > 0.5 for defect in defects])
-            results['img'] = self._lay_all(rng, results['img'], defects, masks)
-            add_boxes(results, masks, [self._labels[category] for category in categories])
+            results['img'], seen = self._lay_all(rng, results['img'], defects, masks)
+            if seen:
+                add_boxes(results, masks[seen], [self._labels[categories[number]] for number in seen])
         return results
 
     def _choose(self, rng: np.random.Generator, shape: tuple[int, int], boxes: np.ndarray) -> list[tuple[str, Defect]]:
@@ -85,17 +87,21 @@ class PasteDefects(BaseTransform):
         return place(draw, wanted, boxes, self.max_overlap)
 
     def _lay_all(self, rng: np.random.Generator, image: np.ndarray, defects: Sequence[Defect],
-                 masks: np.ndarray) -> np.ndarray:
-        surface = image.astype(np.float32)
-        for defect, mask in zip(defects, masks, strict=True):
+                 masks: np.ndarray) -> tuple[np.ndarray, list[int]]:
+        """The image with the defects, and the numbers of those that are seen; the others are left out."""
+        surface, seen = image.astype(np.float32), []
+        for number, (defect, mask) in enumerate(zip(defects, masks, strict=True)):
             window = _window(defect)
             defect = Defect(defect.tone[window], defect.support[window], defect.cover)
             near = cv2.dilate(mask[window].astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
             level = max(float(surface[window][near].mean()), 1.0)
             part = surface[window] / level
             contrast = draw_contrast(rng, part, mask[window], self.contrast)
-            surface[window] = (lay_over(part, defect, contrast) * level).clip(0, 255)
-        return surface if image.dtype != np.uint8 else np.round(surface).astype(np.uint8)
+            laid = (lay_over(part, defect, contrast) * level).clip(0, 255)
+            if is_seen(surface[window], laid, mask[window]):
+                surface[window] = laid
+                seen.append(number)
+        return surface if image.dtype != np.uint8 else np.round(surface).astype(np.uint8), seen
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(prob={self.prob}, max_num={self.max_num}, categories={self.categories}, '

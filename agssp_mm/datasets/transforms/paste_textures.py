@@ -9,7 +9,7 @@ from mmengine.registry import TRANSFORMS
 
 from ..synthetic.defects import make_blob
 from ..synthetic.image import MIN_SIZE
-from .pasting import add_boxes, place
+from .pasting import add_boxes, is_seen, place
 
 _AROUND = np.ones((15, 15), np.uint8)  # where the surface that a blob lies on is looked at
 _OWN_LIGHT = (-0.1, 0.7)  # how much of the brightness that a blob comes with it keeps
@@ -28,8 +28,10 @@ class PasteTextures(BaseTransform):
     Where a surface ends and another begins is an anomaly that no procedure has to invent: scale, crazing and pitted
     fields of the very images that are learnt from become defects of known extent. As DRAEM (Zavrtanik et al., arXiv
     2108.07610) lays foreign textures over an image and CutPaste (Li et al., arXiv 2104.04015) pieces of other places;
-    here they are boxes for a detector. The images come from those that this worker saw last: the first one stays as it
-    is. Stands where :class:`agssp_mm.datasets.transforms.paste_defects.PasteDefects` stands, after the cropping.
+    here they are boxes for a detector. The images come from those that this worker saw last, an earlier view of the
+    same image perhaps among them: the first one stays as it is, and where all images show the same even surface a blob
+    of one is hard to make out on another. Stands after the cropping, and before
+    :class:`agssp_mm.datasets.transforms.paste_defects.PasteDefects`, whose defects it would remember otherwise.
 
     Required keys: ``img``, uint8 or float32 (H, W) or (H, W, C) in [0, 255]; ``gt_bboxes`` (MMDetection's boxes, xyxy
     in pixels), ``gt_bboxes_labels`` int64 (N,) and ``gt_ignore_flags`` bool (N,), as ``LoadAnnotations`` leaves
@@ -37,7 +39,7 @@ class PasteTextures(BaseTransform):
     stay as they are.
 
     Args:
-        prob: Share of the images that get blobs, in [0, 1].
+        prob: Share of the images that get blobs, in [0, 1]; a blob that would not show is left out.
         max_num: Number of blobs that such an image gets at most, evenly drawn from 1 on.
         size: Smallest and largest radius, as a share of the shorter side of the image, log-uniform.
         memory: How many images are remembered; each takes as many bytes as the image that the model gets.
@@ -68,8 +70,9 @@ class PasteTextures(BaseTransform):
             rng = np.random.default_rng(np.random.randint(2 ** 31))
             blobs = self._choose(rng, donors, image.shape, results['gt_bboxes'].tensor.numpy().reshape(-1, 4))
             if blobs:
-                results['img'] = _lay_all(rng, image, blobs)
-                add_boxes(results, np.stack([blob.support > 0.5 for blob in blobs]), [self.label] * len(blobs))
+                results['img'], masks = _lay_all(rng, image, blobs)
+                if len(masks):
+                    add_boxes(results, masks, [self.label] * len(masks))
         self._seen.append(image.copy())
         return results
 
@@ -96,14 +99,19 @@ def _turned(rng: np.random.Generator, image: np.ndarray, shape: tuple[int, ...])
     return image.astype(np.float32)
 
 
-def _lay_all(rng: np.random.Generator, image: np.ndarray, blobs: list[_Blob]) -> np.ndarray:
-    surface = image.astype(np.float32)
+def _lay_all(rng: np.random.Generator, image: np.ndarray, blobs: list[_Blob]) -> tuple[np.ndarray, np.ndarray]:
+    """The image with the blobs, and the masks (N, H, W) of those that are seen; the others are left out."""
+    surface, masks = image.astype(np.float32), []
     for content, support in blobs:
         mask = support > 0.5
         around = cv2.dilate(mask.astype(np.uint8), _AROUND) > 0
         # brightness alone would give most blobs away
         light = (1 - rng.uniform(*_OWN_LIGHT)) * float(surface[around].mean() - content[mask].mean())
         weight = support.reshape(*support.shape, *(1, ) * (surface.ndim - 2))
-        surface = surface * (1 - weight) + (content + light) * weight
+        laid = surface * (1 - weight) + (content + light) * weight
+        if is_seen(surface.clip(0, 255), laid.clip(0, 255), mask):
+            surface = laid
+            masks.append(mask)
     surface = surface.clip(0, 255)
-    return surface if image.dtype != np.uint8 else np.round(surface).astype(np.uint8)
+    whole = surface if image.dtype != np.uint8 else np.round(surface).astype(np.uint8)
+    return whole, np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), bool)

@@ -9,6 +9,7 @@ import torch
 from ..synthetic.image import boxes_of
 
 _FEWEST_PIXELS = 24  # what has fewer is drawn again
+_LEAST_CHANGE = 2.0  # grey values of 255; what changes less, on black or overexposed metal, no detector can find
 _TRIES = 6  # per piece; a crowded image stays as it is
 
 Piece = TypeVar('Piece')
@@ -37,6 +38,17 @@ def place(draw: Callable[[], tuple[Piece, np.ndarray]], wanted: int, boxes: np.n
         if len(chosen) == wanted:
             break
     return chosen
+
+
+def is_seen(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether what was pasted changes its pixels by enough, on average, to be worth a box.
+
+    Args:
+        before: (H, W) or (H, W, C) in [0, 255].
+        after: Likewise.
+        mask: (H, W) bool, the pixels of the piece.
+    """
+    return float(np.abs(after[mask].astype(np.float32) - before[mask]).mean()) >= _LEAST_CHANGE
 
 
 def _largest_overlap(box: np.ndarray, others: np.ndarray) -> float:

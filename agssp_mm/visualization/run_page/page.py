@@ -159,6 +159,9 @@ def _maps_section(folder: WorkFolder, store: MapStore | None, truth: Mapping[str
     if folder.image_root is None:
         folder.problems.append('The maps are shown without their images: a map store does not say where they lie. Give '
                                '--images FOLDER.')
+    if folder.per_image is not None:
+        folder.problems.append(f'The boxes shown are all that the rule makes; stage 2 learns from the best '
+                               f'{folder.per_image:g} per image of the whole set (per_image in its data set).')
     gallery = make_gallery(store, folder.image_root, rule, truth, options.num_sampled, options.per_order, options.seed)
     _tell_losses(folder, store, gallery, truth)
     peaks = store.calibration.apply(np.array([record.peak for record in store.index]))

@@ -34,6 +34,7 @@ class WorkFolder:
         images: Folder or list of the images of the pretraining; None where the run names none.
         image_root: Folder that the image names are relative to; None where it is not known.
         rule: Config of the box rule of stage 2; None where there is no such config.
+        per_image: Boxes per image that stage 2 keeps of those that the rule makes; None: all.
         annotations: COCO JSON of true boxes that the run itself brings (the demo does).
         stages: Trainings, in the order in which they run.
         weights: Name of an exported checkpoint -> its file; only those that exist.
@@ -47,6 +48,7 @@ class WorkFolder:
     images: Path | None = None
     image_root: Path | None = None
     rule: dict[str, Any] | None = None
+    per_image: float | None = None
     annotations: Path | None = None
     stages: list[Stage] = field(default_factory=list)
     weights: dict[str, Path] = field(default_factory=dict)
@@ -169,6 +171,7 @@ def _learn_from(config: Config, found: WorkFolder, is_truth: bool) -> None:
     named = Path(root) / dataset['image_root'] if dataset.get('image_root') else of_list
     found.images, found.image_root = found.images or images, found.image_root or named
     found.rule = dict(dataset['rule']) if dataset.get('rule') else found.rule
+    found.per_image = dataset.get('per_image') or found.per_image
 
 
 def pseudo_box_dataset(part: Any) -> dict[str, Any] | None:

@@ -38,6 +38,23 @@ def test_the_boxes_are_those_of_what_was_pasted(category):
         assert made['gt_bboxes'].tensor[0].tolist() == pytest.approx(changed_columns_and_rows(made['img']), abs=6)
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_what_would_not_show_is_left_out(dtype):
+    """The contrast is a share of the brightness: on black, beside a part, there is none."""
+    np.random.seed(0)
+    numbers = []
+    for _ in range(40):
+        image = surface(dtype=dtype)
+        image['img'][:, :64] = 0
+        before = image['img'].astype(float)
+        made = PasteDefects(prob=1.0, max_num=3, label=list(range(6)))(image)
+        numbers.append(len(made['gt_bboxes']))
+        for box in made['gt_bboxes'].tensor.numpy().astype(int):
+            assert np.abs(made['img'] - before)[box[1]:box[3], box[0]:box[2]].max() > 4
+        assert len(made['gt_bboxes_labels']) == len(made['gt_ignore_flags']) == numbers[-1]
+    assert set(numbers) >= {0, 1, 2}
+
+
 def test_boxes_that_were_there_stay_and_are_kept_clear():
     np.random.seed(0)
     there, added = [10.0, 8.0, 60.0, 70.0], []

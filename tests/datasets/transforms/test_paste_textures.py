@@ -38,6 +38,17 @@ def test_the_boxes_are_those_of_the_pieces_of_the_other_image():
         assert striped_box(made['img']) == pytest.approx(made['gt_bboxes'].tensor[0].tolist(), abs=3)
 
 
+def test_a_piece_that_does_not_show_gets_no_box():
+    np.random.seed(0)
+    transform = PasteTextures(prob=1.0, max_num=1)
+    for _ in range(5):
+        made = transform(surface(level=3, stripes=2))
+        assert len(made['gt_bboxes']) == 0 and np.array_equal(made['img'], surface(level=3, stripes=2)['img'])
+    transform = PasteTextures(prob=1.0, max_num=1)
+    transform(surface(level=3))
+    assert len(transform(surface(level=100, stripes=60))['gt_bboxes']) == 1
+
+
 def test_boxes_that_were_there_are_kept_clear():
     np.random.seed(0)
     transform, there, added = PasteTextures(prob=1.0, max_num=3, max_overlap=0.0), [10.0, 8.0, 60.0, 70.0], []
@@ -70,6 +81,9 @@ def test_a_part_of_the_brightness_comes_along():
         transform = PasteTextures(prob=1.0, max_num=1)
         transform(surface(level=180))
         made = transform(surface(level=100))
+        if not len(made['gt_bboxes']):  # as bright as around: nothing is seen
+            assert np.unique(made['img']).tolist() == [100]
+            continue
         mean = made['gt_bboxes'].tensor[0].reshape(2, 2).mean(0).round().int().tolist()
         steps.append(float(made['img'][mean[1], mean[0], 0]) - 100)
     assert -0.11 * 80 < min(steps) < 10 and 45 < max(steps) < 0.71 * 80
@@ -77,8 +91,8 @@ def test_a_part_of_the_brightness_comes_along():
 
 def test_share_of_the_images_memory_and_shapes():
     np.random.seed(0)
-    transform = PasteTextures(prob=0.25, memory=2)
-    changed = sum(len(transform(surface(stripes=60))['gt_bboxes']) > 0 for _ in range(200))
+    transform = PasteTextures(prob=0.25, memory=1)
+    changed = sum(len(transform(surface(stripes=60 * (number % 2)))['gt_bboxes']) > 0 for number in range(200))
     assert 30 < changed < 70
     # only the last two are remembered: no stripes are left
     transform = PasteTextures(prob=1.0, memory=2)

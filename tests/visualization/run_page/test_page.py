@@ -120,6 +120,13 @@ def test_a_box_rule_of_another_package(work_dir, store):
     assert 'The maps cannot be shown (KeyError: images)' in missing(read(write_run_page(work_dir))[0])
 
 
+def test_a_choice_among_the_boxes_is_told(work_dir):
+    assert 'the best' not in missing(read(write_run_page(work_dir))[0])
+    config = work_dir / '20260101_000000' / 'vis_data' / 'config.py'
+    config.write_text(config.read_text().replace('rule=', 'per_image=0.6, rule='))
+    assert 'stage 2 learns from the best 0.6 per image of the whole set' in missing(read(write_run_page(work_dir))[0])
+
+
 def test_half_written_logs(work_dir):
     logs = work_dir / '20260101_000000'
     path = logs / 'vis_data' / 'scalars.json'
