@@ -132,7 +132,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
     print(f'image size: {settings.image_size} pixels{"" if image_size else ", chosen by the images (--image-size)"}')
-    _make_maps(paths, None if maps else device or 'auto', found.notes)
+    _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings)])
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
@@ -215,8 +215,6 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
     if settings.train_annotations == settings.val_annotations:
         notes = (*notes, 'the fine-tuning is measured on the very images that it trains on, which says little about '
                          'others; give val_annotations (--val-annotations)')
-    if settings.num_labelled:  # else the path is a placeholder
-        notes = (*notes, *filter(None, [small_box_note(settings.train_annotations, settings.image_size)]))
     if reason and rounds > 1:
         notes = (*notes, f'one round of AGDP in place of {rounds}: this detector cannot make the boxes of another, '
                          f'because {reason}')
@@ -232,6 +230,12 @@ def _derive(detector: SourceDetector, settings: RecipeSettings, amp: bool,
             next(hook for hook in config.custom_hooks if hook['type'] == 'LoadReportHook')['allow_partial'] = True
     configs['finetune'] = derive_finetune(detector, settings, facts, needs)
     return replace(detector, notes=notes), configs
+
+
+def _label_notes(settings: RecipeSettings) -> list[str]:
+    """What there is to say about the labels: printed, and not written into the configs of stages that have none."""
+    note = settings.num_labelled and small_box_note(settings.train_annotations, settings.image_size)
+    return [note] if note else []
 
 
 def _claim(folder: RunFolder, identity: Mapping[str, Any], labelled: RecipeSettings | None,

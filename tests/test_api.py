@@ -125,6 +125,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     printed = capsys.readouterr().out
     assert 'note: the fine-tuning is measured on the very images that it trains on' in printed
     assert f'note: {small_box_note(annotations, 64)}' in printed
+    assert all('labelled boxes' not in (out / f'{stage}.py').read_text() for stage in ('agbp', 'agdp'))
     assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
 
 
