@@ -195,7 +195,7 @@ def test_the_best_boxes_of_the_whole_set(image_folder, store, tmp_path, monkeypa
     # what is held out takes no part in the choice
     trained_on = build(image_folder, store, per_image=0.5, held_out=4)
     assert sum(len(info['instances']) for info in trained_on) == 4
-    with pytest.raises(ValueError, match='must be > 0, got 0'):
+    with pytest.raises(ValueError, match='must be > 0 and finite, got 0'):
         build(image_folder, store, per_image=0)
     with pytest.raises(ValueError, match='chooses among boxes'):
         build(image_folder, store, rule=None, per_image=1.0)
