@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.label_checks import check_labels
 from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
                                      read_classes)
+from agssp_mm.recipes.lengths import choose_passes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
 from agssp_mm.recipes.small_boxes import small_box_note
@@ -35,6 +37,7 @@ _LABELS = ('classes', 'train_annotations', 'num_labelled', 'with_sound_images', 
            'finetune_epochs')
 _FREE = ('out', 'workers', 'image_loader', *_LABELS)  # the loader follows from the ranges and the store
 _HELD_OUT = 60
+_PASSES = ('agbp_epochs', 'agdp_epochs')
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         image_size: Side of the crops, and longer side that images are scaled to, in pixels; default: the median of
             the images' longer sides, within 256 and 800.
         annotations: COCO file of labelled images for ``finetune.py``; no other stage reads it. Given to a run that
-            has a ``finetune.py`` for others, it is written anew and the old one kept as ``finetune.py.old``.
+            has a ``finetune.py`` for others, it is written anew and the one before is kept as ``finetune.py.old``, then
+            ``finetune.py.old2`` and so on.
         val_annotations: COCO file that the fine-tuning is measured on, and its best checkpoint chosen by; default:
             ``annotations``, with a note. It lists the same categories in the same order.
         annotated_images: Folder of the images that these name; default: ``root``.
@@ -101,7 +105,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         allow_partial: Start from a checkpoint of which less than half fits, as long as a tensor does.
         **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
             ``agdp_epochs``, ``agdp_rounds``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``,
-            ``paste_defects``, ``rule``, ``workers``, ``seed``.
+            ``paste_defects``, ``rule``, ``workers``, ``seed``. Fewer than 1,260 images are passed over more often in
+            AGBP and AGDP, up to four times, unless ``agbp_epochs`` and ``agdp_epochs`` are given.
 
     Raises:
         FileNotFoundError: If images, config or a checkpoint do not exist, one that the config itself names included.
@@ -119,7 +124,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
                          images=str(images), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
                          bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
-                         image_size=image_size or choose_image_size(listed), image_loader=loader)
+                         image_size=choose_image_size(listed) if image_size is None else image_size,
+                         image_loader=loader)
     for file in (annotations, val_annotations):
         if file:
             check_labelled(loader, listed, file, settings.annotated_images)
@@ -132,6 +138,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
     print(f'image size: {settings.image_size} pixels{"" if image_size else ", chosen by the images (--image-size)"}')
+    print(f'passes over {len(listed)} images: {settings.agbp_epochs} in AGBP (--agbp-epochs), '
+          f'{settings.agdp_epochs} in AGDP (--agdp-epochs)')
     _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings)])
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
@@ -181,7 +189,9 @@ def _settings(recipe: Mapping[str, Any], listed: ImageList, **chosen: Any) -> Re
     unknown = sorted(set(recipe) - known)
     if unknown:
         raise ValueError(f'unknown settings {unknown}; there are: {", ".join(sorted(known))}')
-    settings = RecipeSettings(**recipe, **chosen)
+    passes = {name: choose_passes(getattr(RecipeSettings, name), len(listed)) for name in _PASSES
+              if recipe.get(name) is None}
+    settings = RecipeSettings(**{**recipe, **passes}, **chosen)
     build_rule(settings.rule)
     _check_devices(settings.devices)
     return settings
@@ -252,12 +262,20 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
                   finetune='fine-tuning; set your COCO files (ann_file), images (data_prefix) and classes, or have it '
                            'written by agssp pretrain ... --annotations FILE')
     if other_labels and paths['finetune'].is_file():
-        os.replace(paths['finetune'], folder / 'finetune.py.old')
+        kept = _unused(folder / 'finetune.py.old')
+        os.replace(paths['finetune'], kept)
+        print(f'note: finetune.py is written anew for other labels; the one before is kept as {kept}')
     for name, path in paths.items():
         title = titles.get(name, 'stage 2 (AGDP) once more, on what the detector of the round before finds')
         if not (keep and path.is_file()):
             write_config(configs[name], path, [f'{detector.name}: {title}', *detector.notes])
     return paths
+
+
+def _unused(path: Path) -> Path:
+    """This name, or with the first number from 2 on that makes it a new one."""
+    numbered = (path.with_name(f'{path.name}{number}') for number in count(2))
+    return path if not path.exists() else next(one for one in numbered if not one.exists())
 
 
 def _make_maps(paths: Mapping[str, Path], device: str | None, notes: Sequence[str]) -> None:

@@ -126,7 +126,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     assert 'note: the fine-tuning is measured on the very images that it trains on' in printed
     assert f'note: {small_box_note(annotations, 64)}' in printed
     assert all('labelled boxes' not in (out / f'{stage}.py').read_text() for stage in ('agbp', 'agdp'))
-    assert (out / 'finetune.py.old').read_text().endswith("log_level = 'WARNING'\n")
+    assert (out / 'finetune.py.old2').read_text().endswith("log_level = 'WARNING'\n"), 'an older one is kept too'
 
 
 def test_a_second_round_learns_the_boxes_that_the_first_finds(images, detector, tmp_path, monkeypatch, capsys):
@@ -354,6 +354,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(learning_rate=0.1), r"unknown settings \['learning_rate'\]; there are: agbp_epochs"),
         (dict(batch_size=0), 'batch_size must be at least 1'),
         (dict(image_size=16), 'image_size must be at least 32'),
+        (dict(image_size=0), 'image_size must be at least 32'),
         (dict(device='cuda:99'), "device: 'cuda:99' cannot be used here"),
         (dict(val_annotations='val.json'), 'go with annotations'),
         (dict(annotations=labels, val_annotations=reordered), 'same order in both'),

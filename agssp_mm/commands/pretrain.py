@@ -51,9 +51,12 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     default = {name: field.default for name, field in RecipeSettings.__dataclass_fields__.items()}
     parser.add_argument('--batch-size', type=int, default=default['batch_size'],
                         help='images per step and device in AGBP; AGDP takes half (default %(default)s)')
-    for stage in ('agbp', 'agdp', 'finetune'):
-        parser.add_argument(f'--{stage}-epochs', type=int, default=default[f'{stage}_epochs'], metavar='N',
-                            help=('0: no AGBP ' if stage == 'agbp' else '') + '(default %(default)s)')
+    for stage in ('agbp', 'agdp'):
+        parser.add_argument(f'--{stage}-epochs', type=int, metavar='N',
+                            help=f'{"passes over the images; 0: no AGBP" if stage == "agbp" else "passes"} (default '
+                                 f'{default[f"{stage}_epochs"]}, up to four times as many for less than 1,260 images)')
+    parser.add_argument('--finetune-epochs', type=int, default=default['finetune_epochs'], metavar='N',
+                        help='(default %(default)s)')
     parser.add_argument('--agdp-rounds', type=int, default=default['agdp_rounds'], metavar='N',
                         help='train AGDP so many times, each after the first on the boxes that the detector before it '
                              'finds (default %(default)s)')

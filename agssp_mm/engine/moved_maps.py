@@ -9,7 +9,12 @@ LEAVE_MAPS_BEHIND = {
     'mmdet': ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'RandomAffine', 'RandomShift', 'CopyPaste',
               'Albu'),
     'mmpretrain': ('RandomResizedCrop', 'EfficientNetRandomCrop', 'RandomCrop', 'RandAugment', 'AutoAugment', 'Rotate',
-                   'Shear', 'Translate', 'Albumentations'),
+                   'Shear', 'Translate', 'Albumentations', 'ResizeEdge', 'EfficientNetCenterCrop',
+                   'MAERandomResizedCrop', 'RandomResizedCropAndInterpolationWithTwoPic', 'RandomTranslatePad',
+                   'MultiView', *(f'torchvision/{name}' for name in (
+                       'AugMix', 'AutoAugment', 'CenterCrop', 'ElasticTransform', 'FiveCrop', 'Pad', 'RandAugment',
+                       'RandomAffine', 'RandomCrop', 'RandomHorizontalFlip', 'RandomPerspective', 'RandomResizedCrop',
+                       'RandomRotation', 'RandomVerticalFlip', 'Resize', 'TenCrop', 'TrivialAugmentWide'))),
     'mmyolo': ('Albu', 'Mosaic', 'Mosaic9', 'YOLOv5MixUp', 'YOLOXMixUp', 'YOLOv5RandomAffine', 'YOLOv5CopyPaste')}
 
 

@@ -29,6 +29,11 @@ def config(*transforms, hooks=(), scope='mmdet', maps=True):
     (dict(transforms=[dict(type=RandomCrop)]), 'RandomCrop'),
     (dict(transforms=[dict(type='mmdet.datasets.transforms.transforms.Mosaic')]), 'Mosaic'),
     (dict(transforms=[dict(type='mmpretrain.RandomResizedCrop')]), 'RandomResizedCrop'),
+    (dict(transforms=[dict(type='ResizeEdge', scale=64)], scope='mmpretrain'), 'ResizeEdge'),
+    (dict(transforms=[dict(type='MultiView', num_views=1, transforms=[])], scope='mmpretrain'), 'MultiView'),
+    (dict(transforms=[dict(type='torchvision/RandomHorizontalFlip')], scope='mmpretrain'),
+     'torchvision/RandomHorizontalFlip'),
+    (dict(transforms=[dict(type='mmpretrain.torchvision/RandomRotation', degrees=9)]), 'torchvision/RandomRotation'),
     (dict(transforms=[dict(type='YOLOv5RandomAffine')], scope='mmyolo'), 'YOLOv5RandomAffine'),
     (dict(transforms=[dict(type='RandomFlip'), dict(type='Mosaic'), dict(type='MixUp')]), 'Mosaic, MixUp')])
 def test_transforms_that_leave_the_map_behind(changes, named):

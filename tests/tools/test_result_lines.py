@@ -103,6 +103,17 @@ def test_results_and_readme_quote_the_tiles(table):
         in results
 
 
+def test_results_and_readme_quote_the_longer_pretraining_of_the_tiles(table):
+    size = 'retinanet_efficientnet-lite0, 192 px, mixed precision'
+    row, base = (row_of(table, 'magnetic_tile', size, 'val', 'train', start, '20')
+                 for start in ('agssp (trained+half+paste+long)', 'imagenet'))
+    (map50, m_ap), (base50, base_map) = ((one[7].split()[0], one[8].split()[0]) for one in (row, base))
+    results, readme = (' '.join((ROOT / name).read_text().split()) for name in ('docs/results.md', 'README.md'))
+    assert {one[6] for one in (row, base)} == {'5'}
+    assert f'{base50} and {base_map} from ImageNet, {map50} and {m_ap} pretrained, {row[9]} and {row[10]}.' in results
+    assert f'it gains {row[9]} mAP50 and {row[10]} mAP with all of them labelled:' in readme
+
+
 def test_results_and_readme_quote_the_tiles_at_their_size(table):
     size, starts = 'retinanet_efficientnet-lite0, 352 px, mixed precision', ('agssp (trained+half+paste)', 'imagenet')
     row, base = (row_of(table, 'magnetic_tile', size, 'val', 'train_25pct', start, '40') for start in starts)
