@@ -137,13 +137,17 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
-    print(f'image size: {settings.image_size} pixels{"" if image_size else ", chosen by the images (--image-size)"}')
-    print(f'passes over {len(listed)} images: {settings.agbp_epochs} in AGBP (--agbp-epochs), '
-          f'{settings.agdp_epochs} in AGDP (--agdp-epochs)')
+    _say_what_was_chosen(settings, image_size is not None)
     _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings)])
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
+
+
+def _say_what_was_chosen(settings: RecipeSettings, is_size_given: bool) -> None:
+    print(f'image size: {settings.image_size} pixels{"" if is_size_given else ", chosen by the images (--image-size)"}')
+    print(f'passes over {settings.num_images} images: {settings.agbp_epochs} in AGBP (--agbp-epochs), '
+          f'{settings.agdp_epochs} in AGDP (--agdp-epochs)')
 
 
 def _teacher(teacher: str | Mapping[str, Any], device: str | None) -> dict[str, Any]:
