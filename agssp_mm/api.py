@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 from agssp_mm.engine.launch import use_mixed_precision
+from agssp_mm.files import unused_path
 from agssp_mm.images import ImageList, list_images
 from agssp_mm.maps.from_config import build_rule, build_teacher, generate_from_config
 from agssp_mm.maps.store import MapStore
@@ -266,7 +266,7 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
                   finetune='fine-tuning; set your COCO files (ann_file), images (data_prefix) and classes, or have it '
                            'written by agssp pretrain ... --annotations FILE')
     if other_labels and paths['finetune'].is_file():
-        kept = _unused(folder / 'finetune.py.old')
+        kept = unused_path(folder / 'finetune.py.old')
         os.replace(paths['finetune'], kept)
         print(f'note: finetune.py is written anew for other labels; the one before is kept as {kept}')
     for name, path in paths.items():
@@ -274,12 +274,6 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
         if not (keep and path.is_file()):
             write_config(configs[name], path, [f'{detector.name}: {title}', *detector.notes])
     return paths
-
-
-def _unused(path: Path) -> Path:
-    """This name, or with the first number from 2 on that makes it a new one."""
-    numbered = (path.with_name(f'{path.name}{number}') for number in count(2))
-    return path if not path.exists() else next(one for one in numbered if not one.exists())
 
 
 def _make_maps(paths: Mapping[str, Path], device: str | None, notes: Sequence[str]) -> None:

@@ -3,6 +3,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,13 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)  # another run on the same folder may have cleared it away
         raise
+
+
+def unused_path(path: str | Path) -> Path:
+    """This path, or with the first number from 2 on behind it that makes it one where nothing is yet."""
+    path = Path(path)
+    numbered = (path.with_name(f'{path.name}{number}') for number in count(2))
+    return path if not path.exists() else next(one for one in numbered if not one.exists())
 
 
 def existing(root: str | Path, names: Iterable[str]) -> set[str]:

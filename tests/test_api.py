@@ -159,6 +159,17 @@ def test_a_second_round_learns_the_boxes_that_the_first_finds(images, detector, 
     assert (out / 'boxes_round2.json').stat().st_mtime_ns == before
     assert all(torch.equal(tensors(out / 'detector.pth')[name], value) for name, value in last.items())
     assert '3 of 4, agdp: done before' in capsys.readouterr().out
+    # the first round is changed and trained anew: what the second one had of it is not taken up again
+    for path in (out / 'agdp', out / 'detector.pth'):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (out / 'agdp.py').write_text((out / 'agdp.py').read_text() + "\noptim_wrapper['optimizer']['lr'] = 1e-5\n")
+    agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    assert trained[4:] == ['agdp', 'agdp_round2']
+    assert (out / 'boxes_round2.json').read_bytes() != (out / 'boxes_round2.json.old').read_bytes()
+    assert any(not torch.equal(tensors(out / 'detector.pth')[name], value) for name, value in last.items())
+    assert all(torch.equal(tensors(out / 'agdp_round2.old' / 'detector.pth')[name], last[name]) for name in last)
+    assert ('agdp is trained anew: boxes_round2.json, agdp_round2, made with the one before, kept as *.old'
+            in capsys.readouterr().out)
 
 
 def test_a_run_without_stage_one(images, detector, tmp_path, monkeypatch, capsys):
@@ -192,6 +203,15 @@ def test_a_run_without_stage_one(images, detector, tmp_path, monkeypatch, capsys
     assert trained == ['agdp', 'agdp_round2']
     assert result.backbone.read_bytes() == before
     assert '2 of 3, agdp: done before' in capsys.readouterr().out
+    # the last round trained anew: the backbone is that of the new detector
+    (out / 'agdp_round2.py').write_text((out / 'agdp_round2.py').read_text()
+                                        + "\noptim_wrapper['optimizer']['lr'] = 1e-5\n")
+    shutil.rmtree(out / 'agdp_round2')
+    result.detector.unlink()
+    agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    new = tensors(result.detector)
+    assert any(not torch.equal(new[name], value) for name, value in backbone.items())
+    assert all(torch.equal(new[name], value) for name, value in tensors(result.backbone).items())
 
 
 def test_maps_are_made_as_their_config_says(images, detector, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Training what a config file describes, in this process or as one of several."""
 import argparse
 import sys
+from itertools import count
 from pathlib import Path
 
 from mmengine.runner import Runner
@@ -8,12 +9,15 @@ from mmengine.runner import Runner
 from .launch import RANK_VARIABLES, class_counts_explained, load_config, process_group
 from .resume import check_start, resume
 
+_NUMBERS = count()
+
 
 def train_config(path: str | Path, launcher: str = 'none') -> None:
     """Train what a config describes; an interrupted run in its ``work_dir`` is continued.
 
     MMEngine keeps loggers and visualizers by name for as long as the process lives; they are named after the folder
-    of the run here, so that several runs of one process do not write into each other's.
+    of the run here and numbered, so that several runs of one process do not write into each other's, or into a folder
+    that was deleted meanwhile.
 
     Args:
         path: Config file with a ``work_dir``.
@@ -24,7 +28,7 @@ def train_config(path: str | Path, launcher: str = 'none') -> None:
         ValueError: If the checkpoint fits too little of the model, or a hook refuses its settings.
     """
     cfg = load_config(path)
-    cfg.experiment_name = f'{Path(path).stem}_{str(Path(cfg.work_dir).resolve())}'
+    cfg.experiment_name = f'{Path(path).stem}_{Path(cfg.work_dir).resolve()}_{next(_NUMBERS)}'
     if cfg.get('visualizer'):
         cfg.visualizer.name = cfg.experiment_name
     resume(cfg, 'auto')

@@ -9,8 +9,10 @@ import torch
 
 from ..checkpoints.repack import export_checkpoint
 from ..engine.next_round import make_next_round
+from ..engine.resume import find_checkpoint
 from ..engine.train import train_config
 from ..images import ImageList
+from .outdated import set_outdated_aside
 from .rounds import round_files
 from .run_folder import RunFolder
 from .settings import RecipeSettings
@@ -48,11 +50,24 @@ def train_stages(folder: RunFolder, paths: Mapping[str, Path], images: ImageList
         print(f'{number} of {1 + len(stages)}, {stage}: {paths[stage]}, logs in {folder.path / stage}', flush=True)
         if stage not in ('agbp', 'agdp'):
             _make_boxes(folder.path, paths[stages[number - 3]], number - 2 + ('agbp' not in stages), images, settings)
+        if find_checkpoint(folder.path / stage) is None:  # else it was interrupted, and goes on as it was
+            _set_later_aside(folder.path, stages, stage)
         _train(paths[stage], settings.devices)
         if is_taken_up:
             folder.take_up(stage, name)
     if 'agbp' not in stages and not (folder.path / 'backbone.pth').is_file():
         export_checkpoint(folder.path / 'detector.pth', folder.path / 'backbone.pth')
+
+
+def _set_later_aside(folder: Path, stages: list[str], stage: str) -> None:
+    """Of a stage that starts anew: keep what the ones after it left from being taken for theirs."""
+    later = stages[stages.index(stage) + 1:]
+    rounds = dict(round_files(number) for number in range(2, 1 + len(stages)))
+    boxes = [str(rounds[name]) for name in later if name in rounds]
+    exported = ['detector.pth'] * bool(later) + ['backbone.pth'] * ('agbp' not in stages)
+    outdated = set_outdated_aside(folder, [*exported, *boxes, *(f'{name}.parts' for name in boxes), *later])
+    if outdated:
+        print(f'    {stage} is trained anew: {", ".join(outdated)}, made with the one before, kept as *.old', flush=True)
 
 
 def _make_boxes(folder: Path, last: Path, round_number: int, images: ImageList, settings: RecipeSettings) -> None:

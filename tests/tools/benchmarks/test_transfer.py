@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from scipy import stats
 
 ROOT = Path(__file__).parents[3]
@@ -246,6 +246,29 @@ def test_a_training_that_was_killed_in_its_evaluation_is_evaluated(parts, tmp_pa
     torch.save(dict(state_dict={}), tmp_path / 'epoch_1.pth')
     assert stages.metrics_of(tmp_path) == dict(mAP=30.0, mAP50=60.0, per_class=dict(pit=30.0))
     assert asked == [(tmp_path / 'config.py', tmp_path / 'epoch_1.pth')]
+
+
+@pytest.mark.parametrize('changed', ['weights.pth', 'labels.json', 'names.txt', 'boxes.json'])
+def test_a_training_of_what_has_changed_since_is_not_taken_for_done(parts, tmp_path, monkeypatch, changed):
+    stages, trained = parts['stages'], []
+    monkeypatch.setattr(stages, 'train', lambda config, options, folder: trained.append(folder.name))
+    files = {name: tmp_path / name for name in ('weights.pth', 'labels.json', 'names.txt', 'boxes.json')}
+    for path in files.values():
+        path.write_text('one')
+    dataset = dict(images=str(files['names.txt']), boxes=str(files['boxes.json']), ann_file='labels.json',
+                   data_root=f'{tmp_path}/')
+    bench = SimpleNamespace(work_dir=tmp_path / 'work')
+
+    def run():
+        cfg = Config(dict(load_from=str(files['weights.pth']), train_dataloader=dict(dataset=dataset)))
+        stages._run_once(cfg, bench, 'finetune', 'one', 3, {})
+
+    run()
+    run()
+    assert trained == ['one']
+    files[changed].write_text('other')
+    with pytest.raises(ValueError, match='or of weights, maps, boxes or lists that have changed since'):
+        run()
 
 
 def test_settings_of_the_rule_are_left_out_where_boxes_are_finished(parts, monkeypatch):

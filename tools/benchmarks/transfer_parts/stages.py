@@ -8,6 +8,8 @@ from typing import Any
 from demo_parts.training import evaluate, last_metrics, train
 from mmengine.config import Config, ConfigDict
 
+from agssp_mm.checkpoints.reading import sha256
+from agssp_mm.engine.data_origin import describe_data, mappings
 from agssp_mm.engine.launch import load_config, use_mixed_precision
 from agssp_mm.engine.next_round import make_next_round
 from agssp_mm.engine.resume import find_checkpoint
@@ -155,15 +157,24 @@ def _run_once(cfg: Config, bench: Bench, kind: str, name: str, seed: int, option
     folder.mkdir(parents=True, exist_ok=True)
     # The runner writes its own form of config.py over the one it was given, so what was wanted is kept beside it.
     config, wanted = folder / 'config.py', folder / WANTED
-    if wanted.is_file() and wanted.read_text(encoding='utf-8') != cfg.pretty_text:
-        raise ValueError(f'{folder} holds a training of another config; give another --work-dir, or delete it')
-    for path in (config, wanted):
+    text = f'{cfg.pretty_text}\n# made of {json.dumps(_inputs(cfg), sort_keys=True)}\n'
+    if wanted.is_file() and wanted.read_text(encoding='utf-8') != text:
+        raise ValueError(f'{folder} holds a training of another config, or of weights, maps, boxes or lists that have '
+                         'changed since; give another --work-dir, or delete it')
+    for path, content in ((config, cfg.pretty_text), (wanted, text)):
         with write_atomically(path) as file:
-            file.write(cfg.pretty_text.encode())
+            file.write(content.encode())
     if not (folder / DONE).is_file():
         train(config, {}, folder)
         (folder / DONE).touch()
     return folder
+
+
+def _inputs(cfg: Config) -> list[Any]:
+    """What the files that a config names hold: under the same path there may be something else later."""
+    files = [cfg.get('load_from'), *(part[key] for part in mappings(cfg.train_dataloader)
+                                     for key in ('images', 'boxes') if isinstance(part.get(key), str))]
+    return [describe_data(cfg.train_dataloader), [sha256(path) for path in files if path]]
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
