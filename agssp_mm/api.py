@@ -18,6 +18,7 @@ from agssp_mm.maps.store import MapStore
 from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, derive_agdp, derive_finetune,
                               find_input_needs, inspect_backbone, read_detector, round_files, why_one_round,
                               write_config)
+from agssp_mm.recipes.first_boxes import check_maps_of, make_first_boxes
 from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
 from agssp_mm.recipes.label_checks import check_labels
@@ -133,12 +134,15 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
                 check_outlines(file)
     identity = _identity(settings, found, listed, maker, amp, ranges)
     is_there = folder.check(identity, resume)
-    making = _maps_config(settings, sources, maker, ranges)
+    making = _maps_config(settings, listed, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
     paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
     _say_what_was_chosen(settings, image_size is not None)
     _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings)])
+    boxes = make_first_boxes(paths['agdp'], listed)
+    if boxes is not None:
+        print(f'{boxes} pseudo boxes', flush=True)
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
@@ -158,11 +162,11 @@ def _teacher(teacher: str | Mapping[str, Any], device: str | None) -> dict[str, 
     return maker
 
 
-def _maps_config(settings: RecipeSettings, sources: Mapping[str, str] | None, teacher: Mapping[str, Any] | None,
-                 ranges: Mapping[str, Any]) -> Config:
+def _maps_config(settings: RecipeSettings, listed: ImageList, sources: Mapping[str, str] | None,
+                 teacher: Mapping[str, Any] | None, ranges: Mapping[str, Any]) -> Config:
     """How the maps are made; without a teacher they have to be there."""
     if teacher is None:
-        MapStore.open(settings.store)
+        check_maps_of(listed, settings.store)
     return Config(dict(images=settings.images, image_root=settings.image_root, store=settings.store,
                        sources=dict(sources or {}) or None, teacher=teacher, batch_size=8, seed=settings.seed,
                        **ranges))

@@ -1,6 +1,7 @@
 """The whole pretraining in one call, on a small real detector and made images."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -304,6 +305,11 @@ def test_another_teacher_and_finished_maps(images, detector, tmp_path):
     assert not (tmp_path / 'b' / 'maps').exists()
     again = agssp_mm.pretrain(images / 'images', detector, tmp_path / 'b', maps=first.store, **SMALL)
     assert again.detector.stat().st_mtime_ns == second.detector.stat().st_mtime_ns
+    made = make_dataset(tmp_path / 'other', num_images=2, size=64, seed=4)
+    (made / 'images').rename(made / 'parts')
+    with pytest.raises(ValueError, match='maps: [0-9]+ of [0-9]+ images have no map in .*it names its images like'):
+        agssp_mm.pretrain(made, detector, tmp_path / 'c', maps=first.store, **SMALL)
+    assert not (tmp_path / 'c').exists()
     shutil.copytree(first.store, tmp_path / 'kept')
     shutil.rmtree(first.store)
     generate_maps(list_images(images / 'images'), TextureTeacher(), first.store)
@@ -312,6 +318,21 @@ def test_another_teacher_and_finished_maps(images, detector, tmp_path):
     shutil.rmtree(first.store)
     shutil.copytree(tmp_path / 'kept', first.store)
     assert all(torch.equal(value, tensors(second.backbone)[name]) for name, value in tensors(first.backbone).items())
+
+
+def test_a_rule_that_finds_nothing_stops_the_run_before_it_trains(images, detector, tmp_path, monkeypatch, capsys):
+    out, trained = tmp_path / 'out', []
+    monkeypatch.setattr(running, 'train_config', lambda path: trained.append(path.stem))
+    settings = dict(SMALL, rule=dict(type='ComponentTreeBoxRule', threshold=1e6))
+    with pytest.raises(ValueError, match='finds no pseudo box in any of 6 images; lower its threshold in .*agdp.py'):
+        agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    # lowered there, as the message says, the same call goes on
+    text = (out / 'agdp.py').read_text()
+    (out / 'agdp.py').write_text(text.replace('1000000.0', '0.15'))
+    with pytest.raises(FileNotFoundError):  # nothing was trained, so there is nothing to take up
+        agssp_mm.pretrain(images / 'images', detector, out, **settings)
+    assert trained == ['agbp']
+    assert re.search(r'^[1-9][0-9]* pseudo boxes$', capsys.readouterr().out, re.MULTILINE)
 
 
 def test_starting_from_a_checkpoint(images, detector, tmp_path):

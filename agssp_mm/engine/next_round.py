@@ -103,7 +103,7 @@ def _loader(config: Config) -> dict[str, Any] | None:
 
 def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
     """How many boxes per image the data set of a config has for these images."""
-    dataset = _inner_dataset(config)
+    dataset = inner_dataset(config)
     if dataset.get('boxes'):
         boxes = read_pseudo_boxes(dataset.boxes)
         missing = [name for name in names if name not in boxes]
@@ -122,7 +122,7 @@ def _boxes_per_image(config: Config, maps: MapStore, names: list[str]) -> float:
 
 def _training_size(config: Config) -> int:
     """Side of the square that the training pipeline scales images to fit, before any random factor."""
-    scales = [step.get('scale') for step in _inner_dataset(config).get('pipeline') or ()
+    scales = [step.get('scale') for step in inner_dataset(config).get('pipeline') or ()
               if str(step.get('type')).rsplit('.', 1)[-1] in ('Resize', 'RandomResize')]
     if not (scales and scales[0] and np.unique(scales[0]).size == 1):
         found = f'scales them to {scales[0]}' if scales else 'has no Resize or RandomResize'
@@ -131,7 +131,8 @@ def _training_size(config: Config) -> int:
     return int(np.unique(scales[0])[0])
 
 
-def _inner_dataset(config: Config) -> ConfigDict:
+def inner_dataset(config: Config) -> ConfigDict:
+    """The training's data set with pseudo boxes in a config of stage 2, below any wrappers; else the innermost one."""
     dataset = config.get('train_dataloader', ConfigDict()).get('dataset', ConfigDict())
     while 'rule' not in dataset and 'boxes' not in dataset and isinstance(dataset.get('dataset'), ConfigDict):
         dataset = dataset.dataset  # wrapped, for augmentations that mix images
