@@ -41,6 +41,9 @@ class PseudoBoxDataset(BaseDataset):
             all others.
         filter_cfg: ``filter_empty_gt`` drops images without a pseudo box (default: kept as negatives), ``min_size``
             drops images with a shorter side in pixels.
+        max_ratio: Leave out images that are more than so many times as long as wide, or as wide as long, with a
+            warning that counts and names them, in training and test: of these, scaled to the size of the training,
+            less than a pixel may be left.
         return_classes: Add the names of the classes to every image, for detectors with a language model.
         **kwargs: As of :class:`mmengine.dataset.BaseDataset`.
 
@@ -55,7 +58,9 @@ class PseudoBoxDataset(BaseDataset):
     def __init__(self, images: str, store: str, rule: dict | None = None, *, boxes: str | None = None,
                  per_image: float | None = None, image_root: str | None = None, data_root: str = '',
                  with_mask: bool = False, held_out: int = 0, filter_cfg: dict | None = None,
-                 return_classes: bool = False, **kwargs: Any):
+                 max_ratio: float | None = None, return_classes: bool = False, **kwargs: Any):
+        if max_ratio is not None and not max_ratio >= 1:
+            raise ValueError(f'max_ratio is that of the longer to the shorter side and must be >= 1, got {max_ratio}')
         unknown = set(filter_cfg or ()) - {'filter_empty_gt', 'min_size'}
         if unknown:
             raise ValueError(f'filter_cfg knows "filter_empty_gt" and "min_size", got {sorted(unknown)}')
@@ -70,7 +75,7 @@ class PseudoBoxDataset(BaseDataset):
                 raise ValueError(f'per_image={per_image} chooses among boxes: give rule=dict(type=...) or boxes')
         self.images, self.store_path, self.image_root, self.boxes = images, store, image_root, boxes
         self.per_image = per_image
-        self.rule, self.with_mask, self.held_out = rule, with_mask, held_out
+        self.rule, self.with_mask, self.held_out, self.max_ratio = rule, with_mask, held_out, max_ratio
         self.return_classes = return_classes
         kwargs.setdefault('data_prefix', {})
         super().__init__(data_root=data_root, filter_cfg=filter_cfg, **kwargs)
@@ -104,7 +109,18 @@ class PseudoBoxDataset(BaseDataset):
             print_log(f'{len(wanted) - len(present)} of {len(wanted)} images are left out: they could not be read '
                       f'when the maps were made (listed in {store.path}/maps.json) or are gone',
                       logger='current', level=logging.WARNING)
-        return present
+        return self._wide_enough(present)
+
+    def _wide_enough(self, records: list[MapRecord]) -> list[MapRecord]:
+        narrow = [record for record in records if self.max_ratio and max(record.height, record.width)
+                  > self.max_ratio * min(record.height, record.width)]
+        if not narrow:
+            return records
+        print_log(f'{len(narrow)} of {len(records)} images are left out, because their longer side is more than '
+                  f'{self.max_ratio:g} times the shorter: {", ".join(record.name for record in narrow[:20])}'
+                  f'{" ..." if len(narrow) > 20 else ""}; cut them into pieces to have them learnt from',
+                  logger='current', level=logging.WARNING)
+        return [record for record in records if record not in narrow]
 
     def _split(self, records: list[MapRecord]) -> list[MapRecord]:
         if not 0 <= self.held_out < len(records):

@@ -20,6 +20,9 @@ from .settings import RecipeSettings
 from .source_detector import NORMALISATION, SourceDetector
 from .training_hooks import move_hooks, needs_mix_dataset
 
+#: Pixels of its shorter side that an image keeps at least when its longer one is scaled to ``image_size``.
+_LEAST_SIDE = 4
+
 
 def derive_agbp(detector: SourceDetector, settings: RecipeSettings, facts: BackboneFacts | None = None,
                 needs: InputNeeds | None = None) -> Config:
@@ -251,7 +254,7 @@ def _preprocessor(detector: SourceDetector, needs: InputNeeds) -> dict:
 
 def _images(settings: RecipeSettings, **more: Any) -> dict:
     return dict(type='PseudoBoxDataset', images=settings.images, store=settings.store,
-                image_root=settings.image_root, **more)
+                image_root=settings.image_root, max_ratio=settings.image_size / _LEAST_SIDE, **more)
 
 
 def _texts(detector: SourceDetector) -> dict:

@@ -6,6 +6,7 @@ import torch
 from mmengine.registry import DATASETS, DefaultScope
 
 import agssp_mm  # noqa: F401
+from agssp_mm.datasets import pseudo_box_dataset
 from agssp_mm.datasets.pseudo_box_dataset import PseudoBoxDataset
 from agssp_mm.images import list_images
 from agssp_mm.maps.box_cache import load_or_make_boxes
@@ -46,6 +47,24 @@ def test_every_defect_gets_a_box_around_it(image_folder, store):
         # the map has one cell per 4 pixels, so an edge may be off by one cell
         np.testing.assert_allclose(instance['bbox'], bright_square(info['img_path']), atol=4)
     assert dataset.get_cat_ids(0) == [0] * len(dataset.get_data_info(0)['instances'])
+
+
+def test_images_of_which_nothing_would_be_left_are_named_and_left_out(image_folder, toy_teacher, tmp_path, monkeypatch):
+    from PIL import Image
+    long = np.random.default_rng(0).integers(0, 255, (16, 320), np.uint8)
+    Image.fromarray(long).save(image_folder / 'long.png')
+    generate_maps(list_images(image_folder), toy_teacher, tmp_path / 'maps')
+    assert len(build(image_folder, str(tmp_path / 'maps'), max_ratio=20.0)) == 13
+    said = []
+    monkeypatch.setattr(pseudo_box_dataset, 'print_log', lambda text, **_: said.append(text))
+    dataset = build(image_folder, str(tmp_path / 'maps'), max_ratio=19.0)
+    assert len(dataset) == 12 and not any('long.png' in info['img_path'] for info in dataset.data_list)
+    held_out = build(image_folder, str(tmp_path / 'maps'), max_ratio=19.0, rule=None, held_out=11, test_mode=True)
+    assert len(held_out) == 11 and not any('long.png' in info['img_path'] for info in held_out.data_list)
+    assert said[0].startswith('1 of 13 images are left out, because their longer side is more than 19 times the '
+                              'shorter: long.png; cut them')
+    with pytest.raises(ValueError, match='max_ratio is that of the longer to the shorter side and must be >= 1'):
+        build(image_folder, str(tmp_path / 'maps'), max_ratio=0.5)
 
 
 def test_names_do_not_change_order_boxes_or_labels(image_folder, toy_teacher, store, tmp_path):
