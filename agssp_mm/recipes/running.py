@@ -67,7 +67,8 @@ def _set_later_aside(folder: Path, stages: list[str], stage: str) -> None:
     exported = ['detector.pth'] * bool(later) + ['backbone.pth'] * ('agbp' not in stages)
     outdated = set_outdated_aside(folder, [*exported, *boxes, *(f'{name}.parts' for name in boxes), *later])
     if outdated:
-        print(f'    {stage} is trained anew: {", ".join(outdated)}, made with the one before, kept as *.old', flush=True)
+        print(f'    {stage} is trained anew: {", ".join(outdated)}, made with the one before, kept as *.old',
+              flush=True)
 
 
 def _make_boxes(folder: Path, last: Path, round_number: int, images: ImageList, settings: RecipeSettings) -> None:
