@@ -1,5 +1,5 @@
 """Asking a teacher for maps: it is told what it declares to need, and one bad image does not spoil its batch."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,20 @@ class Answer(NamedTuple):
     maps: list[np.ndarray]
     scores: np.ndarray
     refused: dict[int, str]
+
+
+class Facts(NamedTuple):
+    """What may be told of an image beside its pixels."""
+
+    source: str
+    name: str
+
+
+def described(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Any]]:
+    """Each image of a fit with its facts: empty ones where the images do not offer ``described()``."""
+    if hasattr(images, 'described'):
+        return images.described()
+    return ((image, Facts('', '')) for image in images)
 
 
 def ask(teacher: Teacher, images: Sequence[np.ndarray], facts: Sequence[Any]) -> AnomalyMaps:

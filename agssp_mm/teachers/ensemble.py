@@ -1,16 +1,16 @@
 """Several teachers as one: their maps are brought to one scale and combined."""
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import torch
 from mmengine.registry import TASK_UTILS
 
-from .asking import ask, ask_for_each
+from .asking import Facts, ask, ask_for_each, described
 from .base import AnomalyMaps, Teacher
 from .calibrate import Calibration
 from .feature_teacher import top_mean
@@ -21,11 +21,6 @@ TeacherLike = Teacher | str | Mapping[str, Any]
 DEFAULT_TEACHERS, DEFAULT_WEIGHTS = ('texture', 'mutual', 'subspace'), (2, 1, 1)
 _VALUES = 4096  # taken from each map of the sample
 _LIMIT = 8.0  # of the evidence of one member, in logits: an all-zero map must not outvote all others
-
-
-class _Facts(NamedTuple):
-    source: str
-    name: str
 
 
 @TASK_UTILS.register_module()
@@ -102,7 +97,7 @@ class EnsembleTeacher(Teacher):
         number = len(images) if isinstance(images, Sized) else sum(1 for _ in images)
         chosen = set(random.Random(self._seed).sample(range(number), min(number, self._sample_images)))
         values: list[list[np.ndarray]] = [[] for _ in self._members]
-        for place, (image, facts) in enumerate(_described(images)):
+        for place, (image, facts) in enumerate(described(images)):
             if place in chosen:
                 answers = [ask_for_each(member, [image], [facts]) for member in self._members]
                 if all(answer.places for answer in answers):
@@ -128,7 +123,7 @@ class EnsembleTeacher(Teacher):
         if self._scales is None:
             raise ValueError('EnsembleTeacher must be fitted before it predicts: call fit, or load a fitted state')
         blank = [''] * len(images)
-        facts = [_Facts(*pair) for pair in zip(sources or blank, names or blank, strict=True)]
+        facts = [Facts(*pair) for pair in zip(sources or blank, names or blank, strict=True)]
         found = [ask(member, images, facts).maps for member in self._members]
         maps = [self._combine(raws) for raws in zip(*found, strict=True)]
         return AnomalyMaps(maps, np.array([top_mean(one) for one in maps], dtype=np.float32))
@@ -169,12 +164,6 @@ class EnsembleTeacher(Teacher):
             logits = logits.clip(-_LIMIT, _LIMIT).astype(np.float32)
             total += weight / sum(self._weights) * cv2.resize(logits, size[::-1], interpolation=cv2.INTER_LINEAR)
         return np.exp(total)
-
-
-def _described(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Any]]:
-    if hasattr(images, 'described'):
-        return images.described()
-    return ((image, _Facts('', '')) for image in images)
 
 
 def _spread(raw: np.ndarray) -> np.ndarray:

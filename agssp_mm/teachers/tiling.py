@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.registry import TASK_UTILS
 
+from agssp_mm.teachers.asking import described
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
 from agssp_mm.teachers.naming import teacher_of
 
@@ -171,6 +172,11 @@ class _Tiles(Iterable[np.ndarray]):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return cut_tiles(self.images, self.tiling)
+
+    def described(self) -> Iterator[tuple[np.ndarray, Any]]:
+        """The same tiles, each with the facts of its image."""
+        for image, facts in described(self.images):
+            yield from ((tile, facts) for tile in cut_tiles([image], self.tiling))
 
     def cut(self, images: Iterable[np.ndarray]) -> '_Tiles':
         """The tiles of other images, as of these."""

@@ -10,6 +10,7 @@ from mmengine.registry import TASK_UTILS
 
 from agssp_mm.commands.options import build_teacher
 from agssp_mm.teachers.base import AnomalyMaps, Teacher
+from agssp_mm.teachers.ensemble import EnsembleTeacher
 from agssp_mm.teachers.texture import TextureTeacher
 from agssp_mm.teachers.tiling import TiledTeacher, Tiling, predict_tiled
 
@@ -136,6 +137,26 @@ def test_fitting_sees_tiles_as_often_as_asked():
     teacher = BlockMean()
     TiledTeacher(teacher, size=16, overlap=0).fit([ramp(16, 32), ramp(16, 16)])
     assert teacher.fitted == [3, 3]
+
+
+def test_the_members_of_a_tiled_ensemble_are_told_the_sources_in_the_fit():
+    told = []
+
+    class BySource(BlockMean):
+        uses_sources = True
+
+        def predict(self, images, sources=None):
+            told.extend(sources)
+            return super().predict(images)
+
+    class Described(list):
+        def described(self):
+            return ((image, Namespace(source=source, name='')) for image, source in zip(self, 'ab', strict=True))
+
+    noise = np.random.default_rng(0).integers(0, 255, (2, 32, 64, 3), np.uint8)
+    ensemble = EnsembleTeacher([BySource(), 'texture'])
+    TiledTeacher(ensemble, 'short', overlap=0.0).fit(Described(noise))
+    assert told == ['a', 'a', 'b', 'b']
 
 
 @pytest.mark.parametrize('wrap', [lambda inner: TiledTeacher(inner, 'short'), lambda inner: TiledTeacher(
