@@ -21,9 +21,10 @@ from agssp_mm.recipes import (RecipeSettings, SourceDetector, derive_agbp, deriv
 from agssp_mm.recipes.first_boxes import check_maps_of, make_first_boxes
 from agssp_mm.recipes.image_loading import check_labelled, choose_loader
 from agssp_mm.recipes.image_sizes import choose_image_size
+from agssp_mm.recipes.kept_configs import kept_notes
 from agssp_mm.recipes.label_checks import check_labels
-from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
-                                     read_classes)
+from agssp_mm.recipes.labels import (check_files, check_images, check_outlines, check_same_classes, count_images,
+                                     has_sound_images, read_classes)
 from agssp_mm.recipes.lengths import choose_passes
 from agssp_mm.recipes.run_folder import RunFolder
 from agssp_mm.recipes.running import train_stages, trainings
@@ -106,8 +107,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
         allow_partial: Start from a checkpoint of which less than half fits, as long as a tensor does.
         **recipe: More settings of :class:`agssp_mm.recipes.RecipeSettings`: ``batch_size``, ``agbp_epochs``,
             ``agdp_epochs``, ``agdp_rounds``, ``finetune_epochs``, ``agbp_lr``, ``agdp_lr``, ``freeze_backbone``,
-            ``paste_defects``, ``rule``, ``workers``, ``seed``. Fewer than 1,260 images are passed over more often in
-            AGBP and AGDP, up to four times, unless ``agbp_epochs`` and ``agdp_epochs`` are given.
+            ``paste_defects``, ``rule``, ``workers``, ``seed``. Fewer than 3,780 images are passed over more often in
+            AGBP and AGDP, up to three times, unless ``agbp_epochs`` and ``agdp_epochs`` are given.
 
     Raises:
         FileNotFoundError: If images, config or a checkpoint do not exist, one that the config itself names included.
@@ -123,8 +124,8 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     ranges = dict(value_range=value_range, value_percentiles=value_percentiles)
     loader = choose_loader(listed, maps or folder.path / 'maps', maps is not None, **ranges)
     settings = _settings(recipe, listed, **_labels(annotations, val_annotations, annotated_images, listed),
-                         images=str(images), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
-                         bare_start=bare_start, image_root=None if root is None else str(root), devices=devices,
+                         images=str(Path(images)), store=str(maps or folder.path / 'maps'), out=str(out), start=start,
+                         bare_start=bare_start, image_root=None if root is None else str(Path(root)), devices=devices,
                          image_size=choose_image_size(listed) if image_size is None else image_size,
                          image_loader=loader)
     for file in (annotations, val_annotations):
@@ -137,9 +138,10 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     making = _maps_config(settings, listed, sources, maker, ranges)
     found, configs = _derive(found, settings, amp, allow_partial)
     configs['maps'] = making
-    paths = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there)
+    paths, kept = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there,
+                         asked=recipe)
     _say_what_was_chosen(settings, image_size is not None)
-    _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings)])
+    _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings), *kept])
     boxes = make_first_boxes(paths['agdp'], listed)
     if boxes is not None:
         print(f'{boxes} pseudo boxes', flush=True)
@@ -188,6 +190,7 @@ def _labels(annotations: Any, val_annotations: Any, annotated_images: Any,
     for file in dict.fromkeys((found['train_annotations'], found['val_annotations'])):
         check_images(file, found['annotated_images'])
         check_labels(file, is_measured_on=file == found['val_annotations'])
+        check_files(file, found['annotated_images'])
     return found
 
 
@@ -257,10 +260,12 @@ def _label_notes(settings: RecipeSettings) -> list[str]:
 
 
 def _claim(folder: RunFolder, identity: Mapping[str, Any], labelled: RecipeSettings | None,
-           configs: Mapping[str, Config], found: SourceDetector, keep: bool) -> dict[str, Path]:
-    """Make the folder this run's, and write its configs."""
+           configs: Mapping[str, Config], found: SourceDetector, keep: bool,
+           asked: Mapping[str, Any]) -> tuple[dict[str, Path], list[str]]:
+    """Make the folder this run's, and write its configs; also what there is to say about those that stay."""
     labels = None if labelled is None else {name: getattr(labelled, name) for name in _LABELS}
-    return _write(configs, folder.path, found, keep, other_labels=folder.claim(identity, labels))
+    paths = _write(configs, folder.path, found, keep, other_labels=folder.claim(identity, labels))
+    return paths, kept_notes(paths, configs, asked) if keep else []
 
 
 def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector, keep: bool,

@@ -89,8 +89,12 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     monkeypatch.setattr(running, 'train_config', lambda path: (trained.append(path.stem), real(path)))
     agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
     before = {name: (out / name).read_bytes() for name in ('backbone.pth', 'detector.pth')}
-    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    capsys.readouterr()
+    # a folder's name with a slash at its end is the same folder; what the configs say otherwise is told
+    agssp_mm.pretrain(f'{images}/images/', detector, out, finetune_epochs=7, **dict(SMALL, workers=1))
     assert trained == ['agbp', 'agdp']
+    assert [line.split(' is there')[0].rsplit('/', 1)[-1] for line in capsys.readouterr().out.splitlines()
+            if 'stays as it is' in line] == ['agbp.py', 'agdp.py', 'finetune.py', 'finetune.py']
     # as after a kill in stage 2; the config was edited meanwhile
     (out / 'detector.pth').unlink()
     text = (out / 'agdp.py').read_text()

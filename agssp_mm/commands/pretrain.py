@@ -54,7 +54,7 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     for stage in ('agbp', 'agdp'):
         parser.add_argument(f'--{stage}-epochs', type=int, metavar='N',
                             help=f'{"passes over the images; 0: no AGBP" if stage == "agbp" else "passes"} (default '
-                                 f'{default[f"{stage}_epochs"]}, up to four times as many for less than 1,260 images)')
+                                 f'{default[f"{stage}_epochs"]}, up to three times as many for less than 3,780 images)')
     parser.add_argument('--finetune-epochs', type=int, default=default['finetune_epochs'], metavar='N',
                         help='(default %(default)s)')
     parser.add_argument('--agdp-rounds', type=int, default=default['agdp_rounds'], metavar='N',

@@ -56,6 +56,9 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
     """
     if per_image is not None:
         check_per_image(per_image)
+    if image_size is not None and image_size < 1:
+        raise ValueError(f'image_size must be at least 1 pixel, got {image_size}; leave it out for that of the '
+                         'training')
     config = load_config(config)
     maps = MapStore.open(store)
     records = {record.name: record for record in maps.index}
@@ -68,7 +71,7 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
                                             if entry.name in records and images.path(entry).is_file()))
     if per_image is None:
         per_image = _boxes_per_image(config, maps, [entry.name for entry in present])
-    image_size = image_size or _training_size(config)
+    image_size = _training_size(config) if image_size is None else image_size
     model = build_trained(config, checkpoint, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     loader, parts = _loader(config), Path(f'{out}.parts')
     run = _run_key(config, checkpoint, present, image_size, loader)

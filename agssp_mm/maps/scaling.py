@@ -11,7 +11,7 @@ from .plan import PlannedImage, sample_plan
 
 #: Most images per source whose grey values are looked at.
 SCALING_IMAGES = 500
-_GLANCE_IMAGES, _GLANCE_QUANTILE, _DARK_SHARE = 8, 0.999, 1 / 8
+_GLANCE_IMAGES, _GLANCE_QUANTILE, _DARK_SHARE = 64, 0.999, 1 / 8
 
 
 def measure_scaling(root: Path, plan: list[PlannedImage], percentiles: ValueRange, seed: int) -> ValueScaling:

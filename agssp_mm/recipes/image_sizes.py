@@ -4,7 +4,7 @@ from statistics import median
 
 from PIL import Image
 
-from ..images import ImageList, decode_values
+from ..images import ImageList, UnreadableImageError, decode_values
 
 _SAMPLE, _STEP, _LEAST, _LARGEST = 200, 64, 256, 800
 
@@ -21,17 +21,27 @@ def choose_image_size(images: ImageList) -> int:
     sides = []
     for index in range(0, len(images), max(len(images) // _SAMPLE, 1)):
         try:
-            sides.append(_longer_side(images.path(images[index])))
-        except Exception:  # noqa: BLE001 - damaged heads lead Pillow anywhere, and these images are listed with the maps
+            sides.append(max(read_size(images.path(images[index]))))
+        except (UnreadableImageError, Image.DecompressionBombError):  # these images are listed with the maps
             continue
     if not sides:
         return _LEAST
     return min(max(-(-int(median(sides)) // _STEP) * _STEP, _LEAST), _LARGEST)
 
 
-def _longer_side(path: Path) -> int:
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image in pixels, as it is stored; of most kinds the head alone is read.
+
+    Raises:
+        UnreadableImageError: If it is no image, or a damaged one.
+        PIL.Image.DecompressionBombError: If it is larger than Pillow takes for meant.
+    """
     try:
-        with Image.open(path) as image:  # the head alone is read
-            return max(image.size)
+        with Image.open(path) as image:
+            return image.height, image.width
     except Image.UnidentifiedImageError:  # there are kinds of TIFF that Pillow does not know
-        return max(decode_values(path.read_bytes(), str(path)).shape[:2])
+        return decode_values(path.read_bytes(), str(path)).shape[:2]
+    except Image.DecompressionBombError:
+        raise
+    except Exception as error:  # damaged heads lead Pillow anywhere
+        raise UnreadableImageError(f'{path}: {error}') from error

@@ -1,8 +1,10 @@
 """Weights of a backbone that neither its constructor nor its initialisation sets."""
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import torch
+from mmengine.logging import MMLogger
 
 from .building import build
 
@@ -23,7 +25,7 @@ def init_what_nothing_sets(backbone: dict, scope: str) -> dict | None:
         None for a backbone that sets all its weights, as nearly all do; else Kaiming's initialisation (He et al.,
         arXiv 1502.01852) of its convolutions and of the modules in question.
     """
-    with _memory_of_nan():
+    with _memory_of_nan(), _quiet():
         built = build(backbone, scope)
         if hasattr(built, 'init_weights'):
             built.init_weights()
@@ -40,3 +42,15 @@ def _memory_of_nan() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """MMEngine lists every initialised weight, a thousand lines and more, of a model that is thrown away here."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

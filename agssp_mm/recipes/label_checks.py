@@ -51,6 +51,8 @@ def check_labels(annotations: str | Path, is_measured_on: bool = False) -> None:
     _refuse(annotations, 'boxes', used, lambda box: box['area'] <= 0 and min(box['bbox'][2:]) >= 1, 'an "area" of 0 or '
             'less, and MMDetection would leave them out', 'set it to width times height, or to the area of the outline')
     lost = [box['id'] for box in used if _is_beyond(box, *sizes[box['image_id']])]
+    if not boxes:
+        raise ValueError(f'annotations: {annotations} has no boxes; label some defects in it, or give another file')
     if len(lost) == len(used):
         raise ValueError(f'annotations: none of the {len(boxes)} boxes of {annotations} can be used: {len(lost)} lie '
                          'outside their image or are below 1 pixel wide or high (boxes are [x, y, width, height] in '

@@ -1,6 +1,14 @@
 """The classes of a labelled data set."""
 import json
+import logging
 from pathlib import Path
+
+from PIL import Image
+
+from ..images import UnreadableImageError
+from .image_sizes import read_size
+
+_logger = logging.getLogger(__name__)
 
 
 def read_classes(annotations: str | Path) -> tuple[str, ...]:
@@ -73,6 +81,38 @@ def check_images(annotations: str | Path, folder: str | Path) -> None:
         raise FileNotFoundError(f'annotations: none of the {len(paths)} images of {annotations} exists below {folder} '
                                 f'(looked for {", ".join(map(str, paths[:3]))}); give the folder that its names are '
                                 'relative to as annotated_images (--annotated-images)')
+
+
+def check_files(annotations: str | Path, folder: str | Path) -> None:
+    """Refuse a COCO file of whose images any is no image; say of which the size is not the one it tells.
+
+    Only the heads of the files are read. Width and height may have changed places, as cameras' orientation tags do.
+
+    Args:
+        annotations: The file, as :func:`check_images` and ``check_labels`` passed it.
+        folder: That its ``file_name`` are relative to.
+
+    Raises:
+        ValueError: If the head of a file cannot be read.
+    """
+    bad, other, images = [], [], read_part(annotations, 'images')
+    for image in images:
+        try:
+            height, width = read_size(Path(folder) / image['file_name'])
+        except UnreadableImageError as error:
+            bad.append(str(error))
+            continue
+        except Image.DecompressionBombError:  # too large for Pillow, not for what reads it in the training
+            continue
+        if sorted((height, width)) != sorted((image['height'], image['width'])):
+            other.append(f'{image["file_name"]} ({width} x {height} pixels, not {image["width"]} x {image["height"]})')
+    if bad:
+        raise ValueError(f'annotations: {len(bad)} of {len(images)} images of {annotations} cannot be read, e.g. '
+                         f'{"; ".join(bad[:3])}; bring them back whole, or take them out of the file')
+    if other:
+        _logger.warning('annotations: %d of %d images of %s have another size than it tells, e.g. %s; boxes are in '
+                        'pixels of the file, so see whether they fit', len(other), len(images), annotations,
+                        ', '.join(other[:3]))
 
 
 def check_outlines(annotations: str | Path) -> None:

@@ -49,7 +49,7 @@ model = dict(
         pad_seg=True))
 custom_hooks = [dict(type='DistillationPretrainer', levels=(-2, -1))]
 
-max_epochs = 5
+max_epochs = 15
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -36,7 +36,7 @@ custom_hooks = [
     dict(type='DetectorExportHook'),
 ]
 
-max_epochs = 6
+max_epochs = 18
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs)
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -117,7 +117,7 @@ def test_agdp_from_imagenet_starts_from_the_weights_of_the_baseline(name):
                                for stage in ('agdp', 'agdp_imagenet', 'imagenet'))
     assert config.load_from is None and config.model.backbone == baseline.model.backbone
     assert config.model.bbox_head == usual.model.bbox_head and config.custom_hooks == usual.custom_hooks
-    assert config.train_cfg.max_epochs == config.param_scheduler[1].T_max == 6
+    assert config.train_cfg.max_epochs == config.param_scheduler[1].T_max == 18
 
 
 @pytest.mark.parametrize('name', DETECTORS)

@@ -1,4 +1,7 @@
+import logging
+
 import torch
+from mmengine.logging import MMLogger
 
 from agssp_mm.recipes.building import build
 from agssp_mm.recipes.initial_values import init_what_nothing_sets
@@ -24,3 +27,18 @@ def test_a_backbone_that_leaves_weights_to_chance_gets_an_initialisation():
 def test_others_are_left_as_they_are():
     assert init_what_nothing_sets(dict(type='ResNet', depth=18, base_channels=4), 'mmdet') is None
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_nothing_is_logged_of_a_model_that_is_thrown_away():
+    logger, said = MMLogger.get_current_instance(), []
+    handler = logging.Handler()
+    handler.emit = said.append
+    logger.addHandler(handler)
+    level = logger.level
+    try:
+        init_what_nothing_sets(dict(type='ResNet', depth=18, base_channels=4), 'mmdet')
+        assert not said and logger.level == level
+        build(dict(type='ResNet', depth=18, base_channels=4), 'mmdet').init_weights()
+        assert said, 'MMEngine says nothing of its own accord any more'
+    finally:
+        logger.removeHandler(handler)

@@ -61,7 +61,7 @@ def test_entries_that_lack_something(write, part, what, entry, key):
     (dict(categories=[dict(id=7, name=7)]), r'1 of 1 categories .* "name" that is no text, e.g. .* the ids \[7\]'),
     (dict(annotations=[dict(BOX, bbox=[50, 2, 6, 4])]), 'none of the 1 boxes .* can be used: 1 lie outside'),
     (dict(annotations=[dict(BOX, bbox=[50, 2, 6, 4]), dict(BOX, id=2, ignore=1)]), 'none of the 2 .* 1 are marked'),
-    (dict(annotations=[]), 'none of the 0 boxes'),
+    (dict(annotations=[]), 'has no boxes; label some defects'),
 ])
 def test_labels_that_would_be_lost(write, changes, message):
     with pytest.raises(ValueError, match=message):

@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from PIL import Image
 
-from agssp_mm.recipes.labels import (check_images, check_outlines, check_same_classes, count_images, has_sound_images,
-                                     read_classes)
+from agssp_mm.recipes.labels import (check_files, check_images, check_outlines, check_same_classes, count_images,
+                                     has_sound_images, read_classes)
 from mmdet.datasets import CocoDataset
 
 
@@ -95,3 +96,18 @@ def test_labels_whose_images_are_elsewhere(tmp_path):
     check_images(path, tmp_path / 'images')
     with pytest.raises(ValueError, match='whose images have a "file_name"'):
         check_images(write(tmp_path / 'b.json', dict(images=[dict(id=1)])), tmp_path / 'images')
+
+
+def test_labelled_images_that_are_none_and_sizes_that_are_not_theirs(tmp_path, caplog):
+    for name, size in (('a.png', (20, 10)), ('turned.png', (10, 20)), ('large.png', (40, 20))):
+        Image.new('L', size).save(tmp_path / name)
+    (tmp_path / 'bad.png').write_bytes((tmp_path / 'a.png').read_bytes()[:20])
+
+    def file(*names):
+        return write(tmp_path / 'a.json', dict(images=[dict(file_name=name, height=10, width=20) for name in names]))
+    check_files(file('a.png', 'turned.png'), tmp_path)
+    assert not caplog.messages
+    check_files(file('a.png', 'large.png'), tmp_path)
+    assert '1 of 2 images of' in caplog.text and 'large.png (40 x 20 pixels, not 20 x 10)' in caplog.text
+    with pytest.raises(ValueError, match='1 of 2 images of .*a.json cannot be read, e.g. .*bad.png'):
+        check_files(file('a.png', 'bad.png'), tmp_path)
