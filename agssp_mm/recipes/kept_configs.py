@@ -6,9 +6,8 @@ from mmengine.config import Config
 
 from ..engine.launch import load_config
 
-# Settings that may differ from call to call -> where they stand in a config. Configs stay as they are, edits included.
-_PLACES = dict(workers='train_dataloader.num_workers', finetune_epochs='train_cfg.max_epochs')
-_STAGES = dict(workers=None, finetune_epochs='finetune')  # None: all that train
+# Settings that may differ from call to call -> where they stand in a config, and in the configs of which stage.
+_PLACES = dict(workers=('train_dataloader.num_workers', None), finetune_epochs=('train_cfg.max_epochs', 'finetune'))
 
 
 def kept_notes(paths: Mapping[str, Path], wanted: Mapping[str, Config], asked: Mapping[str, object]) -> list[str]:
@@ -19,13 +18,11 @@ def kept_notes(paths: Mapping[str, Path], wanted: Mapping[str, Config], asked: M
         wanted: Stage -> the config that these settings would give.
         asked: Settings that were given in this very call.
     """
-    notes = []
-    for setting, place in _PLACES.items():
+    notes: list[str] = []
+    for setting, (place, only) in _PLACES.items():
         if asked.get(setting) is None:
             continue
-        for stage in wanted if _STAGES[setting] is None else [_STAGES[setting]]:
-            if stage not in wanted or not paths[stage].is_file() or stage == 'maps':
-                continue
+        for stage in [name for name in wanted if name != 'maps' and only in (None, name) and paths[name].is_file()]:
             new, old = (_look_up(config, place) for config in (wanted[stage], load_config(paths[stage])))
             if new != old:
                 notes.append(f'{paths[stage]} is there and stays as it is: its {place} is {old}, where this '
