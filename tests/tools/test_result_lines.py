@@ -52,6 +52,7 @@ def test_readme_and_results_quote_the_rows_of_the_recipe(table, table_without_cr
     rows = [f'| NEU-DET, {images} {stages}{now}{gain_row(table, "neu_det", labels, start, "60")}'
             for images, labels, stages, start in (
                 (126, 'train_10pct', '| AGBP, AGDP, long ', 'agssp (trained+nc+paste+long)'),
+                (60, 'train_5pct', '| AGBP, AGDP, long ', 'agssp (trained+nc+paste+long)'),
                 (126, 'train_10pct', both, 'agssp (trained+nc+paste)'),
                 (60, 'train_5pct', both, 'agssp (trained+nc+paste)'),
                 (126, 'train_10pct', alone, 'agdp (trained+nc+paste)'))]
