@@ -87,6 +87,10 @@ def test_results_and_readme_quote_the_labels_saved(table):
     results, readme = (' '.join((ROOT / name).read_text().split()) for name in ('docs/results.md', 'README.md'))
     assert f'what ImageNet reaches with about {few}, with 126 what it reaches with about {some},' in results
     assert f'what ImageNet reaches with about {few};' in readme
+    long = row_of(table, 'neu_det', size, 'val', 'train_10pct', 'agssp (trained+nc+paste+long)', '60')
+    assert f'reaches with 126 labelled images what ImageNet reaches with about {long[11].split(" / ")[1]};' in readme
+    assert f'for 120 epochs {long[9]} mAP50 and {long[10]} mAP are left' in readme
+    assert f'120 epochs (three seeds) {long[9]} and {long[10]} are left' in results
 
 
 def test_results_and_readme_quote_the_tiles(table):
