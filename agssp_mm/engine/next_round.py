@@ -62,10 +62,9 @@ def make_next_round(config: str | Path, checkpoint: str | Path, images: ImageLis
     config = load_config(config)
     maps = MapStore.open(store)
     records = {record.name: record for record in maps.index}
-    listed = [entry.name for entry in images]
-    missing = [name for name in listed if name not in records and name not in maps.skipped]
+    missing = maps.not_covered(entry.name for entry in images)
     if missing:
-        raise ValueError(f'{len(missing)} of {len(listed)} images are not in {store}, e.g. {missing[:3]}; '
+        raise ValueError(f'{len(missing)} of {len(images)} images are not in {store}, e.g. {missing[:3]}; '
                          'give the store and the list that the detector was pretrained with')
     present = replace(images, entries=tuple(entry for entry in images
                                             if entry.name in records and images.path(entry).is_file()))

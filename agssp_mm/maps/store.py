@@ -1,6 +1,7 @@
 """The map store: a folder of 16-bit grey PNGs that mirrors the image names."""
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -84,6 +85,11 @@ class MapStore:
     def skipped(self) -> dict[str, str]:
         """Names of the images that have no map, with the reason."""
         return self.meta['skipped']
+
+    def not_covered(self, names: Iterable[str]) -> list[str]:
+        """Those of these images that have no map and are not among the skipped, in the given order."""
+        known = {record.name for record in self.index} | set(self.skipped)
+        return [name for name in names if name not in known]
 
     @property
     def scaling(self) -> ValueScaling:

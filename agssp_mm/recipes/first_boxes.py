@@ -43,8 +43,7 @@ def check_maps_of(images: ImageList, store: str | Path) -> None:
         ValueError: If an image has no map and is not listed as skipped, or the store is not finished.
     """
     maps = MapStore.open(store)
-    known = {record.name for record in maps.index} | set(maps.skipped)
-    missing = [entry.name for entry in images if entry.name not in known]
+    missing = maps.not_covered(entry.name for entry in images)
     if missing:
         example = f' (it names its images like {maps.index[0].name!r})' if len(maps.index) else ''
         raise ValueError(f'maps: {len(missing)} of {len(images)} images have no map in {store}, e.g. {missing[:3]}'

@@ -42,6 +42,11 @@ def test_index_and_statistics(store):
         assert value == pytest.approx(np.quantile(pooled, float(name), method='inverted_cdf'), abs=1e-4)
 
 
+def test_what_a_store_does_not_cover(store):
+    store.meta['skipped'] = {'bad.png': 'no image'}
+    assert store.not_covered(['new.png', '03.png', 'bad.png', 'a/03.png']) == ['new.png', 'a/03.png']
+
+
 def test_missing_and_damaged_maps_are_named(store):
     with pytest.raises(KeyError, match='no anomaly map at .*other.png'):
         store.read('other.png')
