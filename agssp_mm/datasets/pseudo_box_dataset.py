@@ -1,5 +1,6 @@
 """A detection data set made of images and their anomaly maps alone."""
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,7 @@ class PseudoBoxDataset(BaseDataset):
     def _records_of(self, images: ImageList, store: MapStore) -> list[MapRecord]:
         wanted = {entry.name for entry in images}
         records = [record for record in store.index if record.name in wanted]
-        known = {record.name for record in records} | set(store.skipped)
-        missing = sorted(wanted - known)
+        missing = sorted(store.not_covered(wanted))
         if missing:
             raise ValueError(f'{len(missing)} of {len(images)} images of {self.images} have no map in '
                              f'{self.store_path}, e.g. {missing[:3]} (the store names its images like '
@@ -112,15 +112,22 @@ class PseudoBoxDataset(BaseDataset):
         return self._wide_enough(present)
 
     def _wide_enough(self, records: list[MapRecord]) -> list[MapRecord]:
-        narrow = [record for record in records if self.max_ratio and max(record.height, record.width)
-                  > self.max_ratio * min(record.height, record.width)]
+        limit = self.max_ratio or math.inf
+        kept: list[MapRecord] = []
+        narrow: list[MapRecord] = []
+        for record in records:
+            is_wide = max(record.height, record.width) <= limit * min(record.height, record.width)
+            (kept if is_wide else narrow).append(record)
         if not narrow:
-            return records
+            return kept
+        if not kept:
+            raise ValueError(f'max_ratio={self.max_ratio:g} leaves none of {len(records)} images, e.g. '
+                             f'{narrow[0].name} of {narrow[0].width} x {narrow[0].height} pixels; cut them into pieces')
         print_log(f'{len(narrow)} of {len(records)} images are left out, because their longer side is more than '
                   f'{self.max_ratio:g} times the shorter: {", ".join(record.name for record in narrow[:20])}'
                   f'{" ..." if len(narrow) > 20 else ""}; cut them into pieces to have them learnt from',
                   logger='current', level=logging.WARNING)
-        return [record for record in records if record not in narrow]
+        return kept
 
     def _split(self, records: list[MapRecord]) -> list[MapRecord]:
         if not 0 <= self.held_out < len(records):

@@ -63,6 +63,8 @@ def test_images_of_which_nothing_would_be_left_are_named_and_left_out(image_fold
     assert len(held_out) == 11 and not any('long.png' in info['img_path'] for info in held_out.data_list)
     assert said[0].startswith('1 of 13 images are left out, because their longer side is more than 19 times the '
                               'shorter: long.png; cut them')
+    with pytest.raises(ValueError, match='max_ratio=1 leaves none of 13 images, e.g. .* x .* pixels'):
+        build(image_folder, str(tmp_path / 'maps'), max_ratio=1.0)
     with pytest.raises(ValueError, match='max_ratio is that of the longer to the shorter side and must be >= 1'):
         build(image_folder, str(tmp_path / 'maps'), max_ratio=0.5)
 
