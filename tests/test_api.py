@@ -106,6 +106,11 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     again = tensors(out / 'detector.pth')
     (tmp_path / 'first.pth').write_bytes(before['detector.pth'])
     assert all(torch.equal(again[name], value) for name, value in tensors(tmp_path / 'first.pth').items())
+    # the backbone alone is gone: its finished training exports it again, and what came of it stays
+    (out / 'backbone.pth').unlink()
+    agssp_mm.pretrain(images / 'images', detector, out, **SMALL)
+    assert trained == ['agbp', 'agdp', 'agdp', 'agbp'] and not list(out.glob('*.pth.old'))
+    assert (out / 'backbone.pth').is_file()
     # labels come later: only the last config is written again
     annotations = images / 'annotations' / 'train.json'
     agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations,
@@ -117,7 +122,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_goes_on(images, 
     assert finetune.train_dataloader.dataset.ann_file == str(annotations)
     assert finetune.val_dataloader.dataset.data_prefix.img == str(images / 'images')
     assert 'measured on the very images' not in capsys.readouterr().out
-    assert trained == ['agbp', 'agdp', 'agdp']
+    assert trained == ['agbp', 'agdp', 'agdp', 'agbp']
     # the same labels again: what was edited stays; others: it is kept beside the new one
     (out / 'finetune.py').write_text((out / 'finetune.py').read_text() + "\nlog_level = 'WARNING'\n")
     agssp_mm.pretrain(images / 'images', detector, out, annotations=annotations,
@@ -384,6 +389,12 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
     astray = tmp_path / 'astray.json'
     astray.write_text(json.dumps(dict(content, images=[dict(id=1, file_name='gone.png')])))
     reordered.write_text(json.dumps(dict(content, categories=content['categories'][::-1])))
+    (tmp_path / 'damaged').mkdir()
+    first = images / 'images' / content['images'][0]['file_name']
+    (tmp_path / 'damaged' / 'a.png').write_bytes(first.read_bytes()[:20])
+    damaged = tmp_path / 'damaged.json'
+    damaged.write_text(json.dumps(dict(content, images=[dict(content['images'][0], file_name='a.png')], annotations=[
+        one for one in content['annotations'] if one['image_id'] == content['images'][0]['id']])))
     sizeless = tmp_path / 'sizeless.json'
     sizeless.write_text(json.dumps(dict(content, images=[dict(id=one['id'], file_name=one['file_name'])
                                                          for one in content['images']])))
@@ -403,6 +414,7 @@ def test_bad_input_is_refused_before_anything_is_written(images, detector, tmp_p
         (dict(device='cuda:99'), "device: 'cuda:99' cannot be used here"),
         (dict(val_annotations='val.json'), 'go with annotations'),
         (dict(annotations=labels, val_annotations=reordered), 'same order in both'),
+        (dict(annotations=damaged, annotated_images=tmp_path / 'damaged'), '1 of 1 images of .* cannot be read'),
         (dict(annotations=labels, val_annotations=sizeless, annotated_images=images / 'images'),
          '4 of 4 images of .*sizeless.json have no "height"'),
     ]:

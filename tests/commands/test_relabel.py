@@ -85,6 +85,7 @@ def test_as_many_boxes_as_the_training_had(trained, image_folder, toy_teacher, t
 
 @pytest.mark.parametrize('arguments, dataset, message', [
     (['--per-image', '0'], dict(rule=dict(type='PaperBoxRule')), 'must be > 0 and finite, got 0'),
+    (['--image-size', '0'], dict(rule=dict(type='PaperBoxRule')), 'image_size must be at least 1 pixel, got 0'),
     ([], dict(rule=None), 'trains on no PseudoBoxDataset with a rule or boxes; give the config of stage 2'),
     ([], dict(rule=None, boxes='few.json'), '11 of 12 images are not in'),
 ])

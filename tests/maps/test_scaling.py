@@ -111,6 +111,16 @@ def test_names_play_no_part_in_the_measurement(deep_folder, toy_teacher, tmp_pat
     assert first.scaling.of('images') != pytest.approx(tuple(np.percentile(pixels(deep_folder), (1, 99))))  # a sample
 
 
+def test_a_few_dark_deep_images_among_many_are_reported(deep_folder, toy_teacher, tmp_path, caplog):
+    for path in sorted(deep_folder.rglob('*.png'))[1:]:
+        path.unlink()
+    for number in range(40):
+        image = np.random.default_rng(number).integers(0, 255, (24, 20), np.uint8)
+        cv2.imwrite(str(deep_folder / f'{number}.png'), image)
+    generate(deep_folder, toy_teacher, tmp_path / 'store')
+    assert 'nearly black' in caplog.text
+
+
 def test_dark_deep_images_without_a_range_are_reported(deep_folder, toy_teacher, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         generate(deep_folder, toy_teacher, tmp_path / 'a')
