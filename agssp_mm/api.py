@@ -141,10 +141,7 @@ def pretrain(images: str | Path, detector: str | Path | Config, out: str | Path,
     paths, kept = _claim(folder, identity, settings if annotations else None, configs, found, keep=is_there,
                          asked=recipe)
     _say_what_was_chosen(settings, image_size is not None)
-    _make_maps(paths, None if maps else device or 'auto', [*found.notes, *_label_notes(settings), *kept])
-    boxes = make_first_boxes(paths['agdp'], listed)
-    if boxes is not None:
-        print(f'{boxes} pseudo boxes', flush=True)
+    _make_maps(paths, listed, None if maps else device or 'auto', [*found.notes, *_label_notes(settings), *kept])
     train_stages(folder, paths, listed, settings)
     return PretrainResult(folder.path / 'backbone.pth', folder.path / 'detector.pth', tuple(paths.values()),
                           Path(settings.store), try_to_write_run_page(folder.path))
@@ -285,10 +282,13 @@ def _write(configs: Mapping[str, Config], folder: Path, detector: SourceDetector
     return paths
 
 
-def _make_maps(paths: Mapping[str, Path], device: str | None, notes: Sequence[str]) -> None:
-    """Say what was changed in the detector, and make the maps as their config says. No device: they are there."""
+def _make_maps(paths: Mapping[str, Path], listed: ImageList, device: str | None, notes: Sequence[str]) -> None:
+    """Say what was changed in the detector; make the maps, unless they are there (no device), and their boxes."""
     for note in notes:
         print(f'note: {note}')
     if device is not None:
         print(f'1 of {1 + len(trainings(paths))}, anomaly maps: {paths["maps"]}', flush=True)
         print(generate_from_config(paths['maps'], None if device == 'auto' else device), flush=True)
+    boxes = make_first_boxes(paths['agdp'], listed)
+    if boxes is not None:
+        print(f'{boxes} pseudo boxes', flush=True)

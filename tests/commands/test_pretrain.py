@@ -58,7 +58,7 @@ def test_a_config_that_does_not_exist_stops_before_anything_is_written(images, t
 @pytest.fixture
 def configs_only(images, tmp_path, monkeypatch):
     """Have ``agssp pretrain`` write its configs, as it does, and make no maps and train nothing."""
-    for name in ('_make_maps', 'make_first_boxes', 'train_stages', 'try_to_write_run_page'):
+    for name in ('_make_maps', 'train_stages', 'try_to_write_run_page'):
         monkeypatch.setattr(api, name, lambda *args: None)
 
     def run(*more, out='run', image_size=64):
